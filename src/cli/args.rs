@@ -1,0 +1,190 @@
+//! The flags, as typed. Letters and meanings are py-spy's wherever py-spy has the flag.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// See why a Python service is slow, from outside: nothing to install in it, nothing to restart.
+#[derive(Debug, Parser)]
+#[command(name = "pyperf", version, propagate_version = false, infer_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Sample a running gunicorn until Ctrl+C, then write a flamegraph
+    ///
+    /// Follows the master and its workers, present and future. The graph shows the workers, merged; idle threads are left
+    /// out.
+    #[command(visible_alias = "record")]
+    Attach(AttachArgs),
+    /// Print what every worker is doing right now
+    Dump(DumpArgs),
+    /// Draw a recording again, in another format or split in another way
+    Report(ReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    /// Process to read, with all that descends from it
+    #[arg(short, long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "name")]
+    pub(super) pid: Option<i32>,
+
+    /// Python program to read: its script, module or title
+    #[arg(long, default_value = "gunicorn")]
+    pub(super) name: String,
+
+    /// Read one process only, not its descendants
+    #[arg(long)]
+    pub(super) no_subprocesses: bool,
+
+    /// Always on, as descendants are read unless told otherwise
+    #[arg(short, long, hide = true, conflicts_with = "no_subprocesses")]
+    pub(super) subprocesses: bool,
+
+    /// Stop the process for each read: exact stacks, at the price of its speed
+    #[arg(long)]
+    pub(super) blocking: bool,
+
+    /// Never stop the process (the default)
+    #[arg(long, conflicts_with = "blocking")]
+    pub(super) nonblocking: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttachArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+
+    /// Sample every program of that name, not just one
+    #[arg(long, conflicts_with = "pid")]
+    pub(super) all: bool,
+
+    /// Samples of each process per second
+    #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(super) rate: u32,
+
+    /// Seconds to sample; until Ctrl+C if not given
+    #[arg(short, long, value_name = "SECONDS", value_parser = duration)]
+    pub(super) duration: Option<Duration>,
+
+    /// File to write [default: profile-<pid of the master>.svg]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) view: ViewArgs,
+
+    /// One frame per function, at its first line
+    #[arg(short = 'F', long)]
+    pub(super) function: bool,
+
+    /// Also keep everything that was sampled, for `pyperf report` and for SQL
+    #[arg(long, value_name = "FILE")]
+    pub(super) recording: Option<PathBuf>,
+
+    /// Print nothing but the path of the file
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ViewArgs {
+    /// Kind of file to write
+    #[arg(short, long, value_enum, default_value = "flamegraph")]
+    pub(super) format: FormatArg,
+
+    /// Levels below the root of the graph, outermost first
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LEVEL,…")]
+    pub(super) by: Vec<LevelArg>,
+
+    /// Show each thread by itself; the same as a last level of `--by thread`
+    #[arg(short, long)]
+    pub(super) threads: bool,
+
+    /// Count only threads that hold the GIL
+    #[arg(short, long)]
+    pub(super) gil: bool,
+
+    /// Count idle threads too
+    #[arg(short, long)]
+    pub(super) idle: bool,
+
+    /// Leave out line numbers: one frame per function
+    #[arg(long)]
+    pub(super) nolineno: bool,
+
+    /// Show whole paths of files
+    #[arg(long)]
+    pub(super) full_filenames: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DumpArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+
+    /// Print JSON
+    #[arg(short, long)]
+    pub(super) json: bool,
+
+    /// Show local variables; again for longer values. What looks like a secret is hidden
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(super) locals: u8,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The recording: a file that `pyperf attach --recording` wrote
+    pub(super) recording: PathBuf,
+
+    /// File to write [default: the name of the recording with the ending of the format]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) view: ViewArgs,
+
+    /// Print nothing but the path of the file
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FormatArg {
+    /// Interactive SVG
+    Flamegraph,
+    /// A line per distinct stack, with its count
+    #[value(alias = "raw")]
+    Collapsed,
+    /// JSON for speedscope
+    Speedscope,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LevelArg {
+    /// Each process
+    #[value(alias = "process")]
+    Worker,
+    /// Each thread
+    Thread,
+    /// Master, worker, child
+    Role,
+}
+
+/// A length of sampling: `None` inside is py-spy's word `unlimited`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Duration(pub(super) Option<std::time::Duration>);
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "unlimited" {
+        return Ok(Duration(None));
+    }
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, or `unlimited`".to_string())?;
+    match std::time::Duration::try_from_secs_f64(seconds) {
+        Ok(length) if !length.is_zero() => Ok(Duration(Some(length))),
+        _ => Err("must be more than 0".into()),
+    }
+}

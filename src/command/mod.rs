@@ -1,0 +1,26 @@
+//! The commands, one a file, each to be read from top to bottom.
+
+mod attach;
+mod dump;
+mod output;
+mod render;
+mod signals;
+
+use crate::cli::{self, Wish};
+use crate::problem::Problem;
+use crate::process::privilege;
+
+/// Does what the user wants.
+///
+/// # Errors
+///
+/// With all there is to say about what went wrong.
+pub fn run(wish: Wish) -> Result<(), Problem> {
+    // Before any thread is started and any file touched.
+    privilege::become_caller(cli::caller())?;
+    match wish {
+        Wish::Attach(wish) => attach::run(wish),
+        Wish::Dump(wish) => dump::run(&wish),
+        Wish::Report(wish) => render::run(wish),
+    }
+}

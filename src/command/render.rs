@@ -1,0 +1,24 @@
+//! `pyperf report`: draw a recording again.
+
+use super::output;
+use super::signals;
+use crate::cli::Render;
+use crate::problem::Problem;
+use crate::recording::file;
+use crate::report::Report;
+use crate::stop::Stop;
+use crate::ui::Ui;
+
+/// Reads, folds, writes.
+pub(super) fn run(wish: Render) -> Result<(), Problem> {
+    let writing = signals::stop_on_interrupt(&Stop::default())?;
+    let path = wish.output.unwrap_or_else(|| wish.recording.with_extension(wish.format.extension()));
+    output::check(&path)?;
+    let recording = file::read(&wish.recording)?;
+    writing.begin();
+    let report = Report::of(&recording, wish.view);
+    output::refuse_empty(&report)?;
+    let written = output::write(&report, wish.format, &path, &writing)?;
+    Ui::new(wish.verbosity).written(&written.display().to_string(), &report.summary());
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Facts about processes: who is there, who descends from whom, which one is gunicorn's master, may we read it.
+//!
+//! Everything here reads and parses `/proc`; nothing here stops, signals or samples a process. The one act is
+//! [`privilege`], which changes what *this* process may do.
+
+pub mod access;
+pub mod facts;
+pub mod find;
+pub mod gunicorn;
+pub mod image;
+pub mod privilege;
+pub mod tree;
+
+use std::fmt;
+
+/// One process for as long as it lives: a pid together with its start time, so that a reused pid is somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId {
+    /// The process id in pyperf's own pid namespace.
+    pub pid: i32,
+    /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat` (`fs/proc/array.c`).
+    pub started: u64,
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.fmt(f)
+    }
+}
+
+/// What a process does in its tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// gunicorn's arbiter: it forks and watches workers, and serves no request.
+    Master,
+    /// A gunicorn worker.
+    Worker,
+    /// The manager of gunicorn's dirty workers (gunicorn 25 and later).
+    DirtyArbiter,
+    /// A gunicorn process for long work outside the request workers (gunicorn 25 and later).
+    DirtyWorker,
+    /// The topmost process of a tree that is not gunicorn.
+    Main,
+    /// Any other descendant.
+    Child,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 6] =
+        [Self::Master, Self::Worker, Self::DirtyArbiter, Self::DirtyWorker, Self::Main, Self::Child];
+
+    /// Whether the process only looks after others, so that a graph of the application leaves it out.
+    #[must_use]
+    pub const fn is_supervisor(self) -> bool {
+        matches!(self, Self::Master | Self::DirtyArbiter)
+    }
+
+    /// The name of the role in graphs, listings and recordings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Worker => "worker",
+            Self::DirtyArbiter => "dirty arbiter",
+            Self::DirtyWorker => "dirty worker",
+            Self::Main => "main",
+            Self::Child => "child",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,250 @@
+//! The processes of the target, followed through forks, exits and execs.
+//!
+//! A [`ProcessTree`] starts from one or more roots and remembers every process it has seen alive. A process stays a member
+//! until it ends, even when its parent ended first: after gunicorn's USR2 upgrade the new master outlives the old one. Each
+//! [`refresh`](ProcessTree::refresh) says who was born and who died since the last.
+
+use std::collections::BTreeMap;
+
+use procfs::process::Process;
+
+use super::facts::Facts;
+use super::gunicorn;
+use super::image::Image;
+use super::{ProcessId, Role};
+
+/// A living process of the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What is known of the process.
+    pub facts: Facts,
+    /// What it does in the tree.
+    pub role: Role,
+    /// The pid of the root that it descends from, which names the file of its graph.
+    pub root: i32,
+}
+
+/// What happened to the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A process appeared, or replaced its program by `exec`.
+    Born(Member),
+    /// A process ended, or its program was replaced (then it is born again at once).
+    Died(ProcessId),
+}
+
+/// Whether the descendants of the roots belong to the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// The roots and all that descends from them.
+    Descendants,
+    /// The roots alone.
+    RootsOnly,
+}
+
+/// The living processes of the target.
+#[derive(Debug)]
+pub struct ProcessTree {
+    follow: Follow,
+    members: BTreeMap<i32, Entry>,
+    roots: Vec<i32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    member: Member,
+    image: Option<Image>,
+}
+
+impl ProcessTree {
+    /// A tree that is empty until the first [`refresh`](Self::refresh) finds its roots alive.
+    #[must_use]
+    pub fn new(roots: Vec<i32>, follow: Follow) -> Self {
+        Self { follow, members: BTreeMap::new(), roots }
+    }
+
+    /// The living members, by pid.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().map(|entry| &entry.member)
+    }
+
+    /// Whether every process of the target has ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Corrects the role of a member after better evidence than its facts (its Python stack), and with it what its
+    /// children were taken for.
+    pub fn set_role(&mut self, id: ProcessId, role: Role) {
+        let Some(entry) = self.members.get_mut(&id.pid) else {
+            return;
+        };
+        if entry.member.facts.id != id || entry.member.role == role {
+            return;
+        }
+        entry.member.role = role;
+        let parent = entry.member.facts.clone();
+        for Entry { member, .. } in self.members.values_mut() {
+            if member.facts.parent == id.pid && member.role == Role::Child {
+                member.role = gunicorn::role(&member.facts, Some((&parent, role)));
+            }
+        }
+    }
+
+    /// Looks at every member and its children again.
+    pub fn refresh(&mut self) -> Vec<Change> {
+        let mut changes = self.drop_the_dead();
+        for root in std::mem::take(&mut self.roots) {
+            if let Some(facts) = Facts::read(root) {
+                changes.push(self.admit(facts, None));
+            }
+        }
+        if self.follow == Follow::Descendants {
+            let mut parents: Vec<i32> = self.members.keys().copied().collect();
+            while let Some(parent) = parents.pop() {
+                for child in children(parent) {
+                    if self.members.contains_key(&child) {
+                        continue;
+                    }
+                    if let Some(facts) = Facts::read(child) {
+                        changes.push(self.admit(facts, Some(parent)));
+                        parents.push(child);
+                    }
+                }
+            }
+        }
+        changes
+    }
+
+    fn drop_the_dead(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let pids: Vec<i32> = self.members.keys().copied().collect();
+        for pid in pids {
+            let Some(entry) = self.members.get_mut(&pid) else {
+                continue;
+            };
+            let id = entry.member.facts.id;
+            let facts = Facts::read(pid).filter(|facts| facts.id == id);
+            let replaced = entry.image.as_ref().is_some_and(|image| !image.is_current());
+            match facts {
+                Some(facts) if !replaced => entry.member.facts = facts,
+                Some(facts) => {
+                    let parent = self.members.remove(&pid).map(|old| old.member.facts.parent);
+                    changes.push(Change::Died(id));
+                    changes.push(self.admit(facts, parent));
+                }
+                None => {
+                    self.members.remove(&pid);
+                    changes.push(Change::Died(id));
+                }
+            }
+        }
+        changes
+    }
+
+    fn admit(&mut self, facts: Facts, parent: Option<i32>) -> Change {
+        let pid = facts.id.pid;
+        // Opened before the role is read, so that an exec in between is seen at the next refresh.
+        let image = Image::open(pid).ok();
+        let parent = parent.and_then(|parent| self.members.get(&parent));
+        let member = Member {
+            role: gunicorn::role(&facts, parent.map(|parent| (&parent.member.facts, parent.member.role))),
+            root: match parent {
+                Some(Entry { member, .. }) if is_inside(member) => member.root,
+                _ => pid,
+            },
+            facts,
+        };
+        self.members.insert(pid, Entry { member: member.clone(), image });
+        Change::Born(member)
+    }
+}
+
+/// Whether what descends from this member belongs to a Python tree already, rather than to a wrapper (sh, tini, uv) above it.
+fn is_inside(member: &Member) -> bool {
+    member.root != member.facts.id.pid || member.facts.is_python()
+}
+
+/// The children of a process: each of its threads lists those that it forked.
+///
+/// `/proc/PID/task/TID/children` needs `CONFIG_PROC_CHILDREN`; without it every process of the host is asked for its parent.
+fn children(parent: i32) -> Vec<i32> {
+    let Ok(tasks) = Process::new(parent).and_then(|process| process.tasks()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut supported = false;
+    for task in tasks.flatten() {
+        if let Ok(pids) = task.children() {
+            supported = true;
+            found.extend(pids.into_iter().filter_map(|pid| i32::try_from(pid).ok()));
+        }
+    }
+    if !supported {
+        let all = Facts::all();
+        found.extend(all.values().filter(|facts| facts.parent == parent).map(|facts| facts.id.pid));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, ChildStdout, Command, Stdio};
+
+    /// A shell that starts a child on each line it is sent and says the child's pid; its children end with it.
+    fn shell() -> (Child, BufReader<ChildStdout>) {
+        let mut child = Command::new("sh")
+            .args(["-c", "while read line; do sleep 600 & echo $!; done; kill $(jobs -p)"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        (child, out)
+    }
+
+    fn fork(shell: &mut Child, out: &mut BufReader<ChildStdout>) -> i32 {
+        let stdin = shell.stdin.as_mut().expect("piped");
+        stdin.write_all(b"fork\n").expect("the shell reads");
+        let mut line = String::new();
+        out.read_line(&mut line).expect("the shell answers");
+        line.trim().parse().expect("a pid")
+    }
+
+    #[test]
+    fn births_and_deaths_are_seen_once_each() {
+        let (mut shell, mut out) = shell();
+        let root = i32::try_from(shell.id()).expect("pids fit");
+        let mut tree = ProcessTree::new(vec![root], Follow::Descendants);
+        assert!(matches!(&tree.refresh()[..], [Change::Born(member)] if member.facts.id.pid == root));
+        let child = fork(&mut shell, &mut out);
+        let born = tree.refresh();
+        assert!(
+            born.iter().any(|change| matches!(change, Change::Born(member) if member.facts.id.pid == child)),
+            "{born:?}"
+        );
+        drop(shell.stdin.take());
+        shell.wait().expect("it ends");
+        let mut died = Vec::new();
+        while !tree.is_empty() {
+            died.extend(tree.refresh());
+        }
+        let deaths = |pid| died.iter().filter(|change| matches!(change, Change::Died(id) if id.pid == pid)).count();
+        assert_eq!(deaths(root), 1);
+        assert!(deaths(child) >= 1, "{died:?}");
+    }
+
+    #[test]
+    fn roots_alone_when_asked() {
+        let (mut shell, mut out) = shell();
+        fork(&mut shell, &mut out);
+        let root = i32::try_from(shell.id()).expect("pids fit");
+        let mut tree = ProcessTree::new(vec![root], Follow::RootsOnly);
+        assert_eq!(tree.refresh().len(), 1);
+        drop(shell.stdin.take());
+        shell.wait().expect("it ends");
+    }
+}

@@ -1,0 +1,56 @@
+//! From a recording to what a graph shows: which samples count, under which labels, how often. Pure.
+
+mod fold;
+mod label;
+
+pub use fold::{Path, Profile};
+pub use label::{Label, Level, Origin};
+
+use crate::recording::{Process, Sample, State};
+
+/// What to show of a recording, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Which samples count.
+    pub selection: Selection,
+    /// The levels below the root of the graph, the outermost first; none merges all processes.
+    pub levels: Vec<Level>,
+    /// How frames are written.
+    pub style: FrameStyle,
+}
+
+/// Which samples count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Idle threads too.
+    pub idle: bool,
+    /// Only threads that hold the GIL.
+    pub gil_only: bool,
+    /// gunicorn's master and dirty arbiter too.
+    pub supervisors: bool,
+    /// Only what descends from the root with this pid.
+    pub root: Option<i32>,
+}
+
+impl Selection {
+    /// Whether the samples of a process count at all.
+    #[must_use]
+    pub fn takes_process(&self, process: &Process) -> bool {
+        (self.supervisors || !process.role.is_supervisor()) && self.root.is_none_or(|root| root == process.root)
+    }
+
+    /// Whether a sample counts, if its process does.
+    #[must_use]
+    pub fn takes(&self, sample: &Sample) -> bool {
+        if self.gil_only { sample.gil } else { self.idle || sample.state != State::Idle }
+    }
+}
+
+/// How a frame is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameStyle {
+    /// With the line number; without, all lines of a function become one frame.
+    pub lines: bool,
+    /// With the whole path of the file, not the part behind the entry of `sys.path`.
+    pub full_files: bool,
+}

@@ -1,0 +1,193 @@
+//! Reads a recording back, and believes nothing that it says.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::{Frame, Losses, Mode, Process, ProcessId, Recording, Role, Run, Sample, StackTable, State, Thread};
+use super::{APPLICATION, FileError, SCHEMA, database};
+use crate::clock::Moment;
+use crate::interned::Id;
+
+/// Reads a whole recording.
+///
+/// # Errors
+///
+/// When the file is missing, is no recording, comes from another version, or contradicts itself.
+pub fn read(path: &Path) -> Result<Recording, FileError> {
+    let foreign = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => FileError::Foreign(path.into()),
+        _ => database("open", path)(source),
+    };
+    // A run that was killed leaves a journal, which only a connection that may write can roll back.
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+        .map_err(foreign)?;
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    if pragma("application_id").map_err(foreign)? != APPLICATION {
+        return Err(FileError::Foreign(path.into()));
+    }
+    let found = pragma("user_version").map_err(foreign)?;
+    if found != SCHEMA {
+        return Err(FileError::Version { path: path.into(), found });
+    }
+    read_tables(&connection).map_err(|fault| match fault {
+        Fault::Database(source) => database("read", path)(source),
+        Fault::Damaged(what) => FileError::Damaged { path: path.into(), what },
+    })
+}
+
+/// Why rows could not be taken over.
+enum Fault {
+    Database(rusqlite::Error),
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+fn damaged(what: impl Into<String>) -> Fault {
+    Fault::Damaged(what.into())
+}
+
+fn read_tables(from: &Connection) -> Result<Recording, Fault> {
+    let mut recording = read_run(from)?;
+    recording.losses = read_losses(from)?;
+    recording.processes = read_processes(from)?;
+    read_threads(from, &mut recording)?;
+    recording.stacks = read_stacks(from)?;
+    read_samples(from, &mut recording)?;
+    Ok(recording)
+}
+
+fn read_run(from: &Connection) -> Result<Recording, Fault> {
+    let query = "SELECT target, started, rate, mode, length, stopped FROM run";
+    let recording = from.query_row(query, [], |row| {
+        let mode: String = row.get(3)?;
+        let mut recording = Recording::new(Run {
+            target: row.get(0)?,
+            started: UNIX_EPOCH + nanos(row.get(1)?),
+            rate: row.get(2)?,
+            mode: if mode == Mode::Blocking.name() { Mode::Blocking } else { Mode::NonBlocking },
+        });
+        recording.length = nanos(row.get(4)?);
+        recording.stopped = nanos(row.get(5)?);
+        Ok(recording)
+    })?;
+    Ok(recording)
+}
+
+fn read_losses(from: &Connection) -> Result<Losses, Fault> {
+    let mut losses = Losses::default();
+    let mut query = from.prepare("SELECT kind, count FROM loss")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let count = unsigned(row.get(1)?);
+        match row.get::<_, String>(0)?.as_str() {
+            "late" => losses.late = count,
+            "unreadable" => losses.unreadable = count,
+            "dropped" => losses.dropped = count,
+            "truncated" => losses.truncated = count,
+            other => return Err(damaged(format!("no loss is called {other:?}"))),
+        }
+    }
+    Ok(losses)
+}
+
+fn read_processes(from: &Connection) -> Result<Vec<Process>, Fault> {
+    let mut processes = Vec::new();
+    let mut query = from.prepare("SELECT pid, start_ticks, role, root, python, born, died FROM process ORDER BY id")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let role: String = row.get(2)?;
+        processes.push(Process {
+            id: ProcessId { pid: row.get(0)?, started: unsigned(row.get(1)?) },
+            role: Role::ALL
+                .into_iter()
+                .find(|known| known.name() == role)
+                .ok_or_else(|| damaged(format!("no role is called {role:?}")))?,
+            root: row.get(3)?,
+            python: row.get(4)?,
+            born: moment(row.get(5)?),
+            died: row.get::<_, Option<i64>>(6)?.map(moment),
+        });
+    }
+    Ok(processes)
+}
+
+fn read_threads(from: &Connection, recording: &mut Recording) -> Result<(), Fault> {
+    let mut query = from.prepare("SELECT id, process, ident, name, os_id FROM thread ORDER BY id")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: u32 = row.get(0)?;
+        let thread = Thread { process: Id::from_index(row.get(1)?), ident: row.get::<_, i64>(2)?.cast_unsigned() };
+        if recording.process(thread.process).is_none() {
+            return Err(damaged(format!("thread {id} has no process")));
+        }
+        if recording.thread(thread, row.get(3)?, row.get(4)?).index() != id {
+            return Err(damaged(format!("thread {id} has the wrong number")));
+        }
+    }
+    Ok(())
+}
+
+fn read_stacks(from: &Connection) -> Result<StackTable, Fault> {
+    let mut frames = Vec::new();
+    let mut query = from.prepare("SELECT function, file, short_file, line FROM frame ORDER BY id")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        frames.push(Frame { function: row.get(0)?, file: row.get(1)?, short_file: row.get(2)?, line: row.get(3)? });
+    }
+    let mut query = from.prepare("SELECT id, caller, frame FROM stack WHERE id > 0 ORDER BY id")?;
+    let mut rows = query.query([])?;
+    let mut table = StackTable::default();
+    while let Some(row) = rows.next()? {
+        let (id, caller, frame): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let frame = frames.get(frame as usize).cloned();
+        let added = frame.and_then(|frame| table.call(Id::from_index(caller), frame));
+        if added != Some(Id::from_index(id)) {
+            return Err(damaged(format!("stack {id} has no frame, no caller or the wrong number")));
+        }
+    }
+    Ok(table)
+}
+
+fn read_samples(from: &Connection, recording: &mut Recording) -> Result<(), Fault> {
+    let mut query = from.prepare("SELECT moment, thread, stack, state, gil FROM sample ORDER BY rowid")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let sample = Sample {
+            moment: moment(row.get(0)?),
+            thread: Id::from_index(row.get(1)?),
+            stack: Id::from_index(row.get(2)?),
+            state: State::ALL
+                .get(usize::from(row.get::<_, u8>(3)?))
+                .copied()
+                .ok_or_else(|| damaged("a sample has an unknown state"))?,
+            gil: row.get(4)?,
+        };
+        let known =
+            recording.threads.get(sample.thread).is_some() && recording.stacks.stacks().get(sample.stack).is_some();
+        if !known {
+            return Err(damaged("a sample has no thread or no stack"));
+        }
+        recording.samples.push(sample);
+    }
+    Ok(())
+}
+
+fn moment(nanos: i64) -> Moment {
+    Moment::from_nanos(unsigned(nanos))
+}
+
+fn nanos(nanos: i64) -> Duration {
+    Duration::from_nanos(unsigned(nanos))
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,153 @@
+//! Writes a recording while it grows.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags, Transaction, params};
+
+use super::super::samples::Cursor;
+use super::super::{Recording, Run};
+use super::{APPLICATION, FileError, SCHEMA, TABLES, database};
+use crate::interned::Id;
+
+/// A recording file that is being written.
+#[derive(Debug)]
+pub struct RecordingFile {
+    path: PathBuf,
+    connection: Connection,
+    written: Written,
+}
+
+/// How much of the recording is in the file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    threads: usize,
+    frames: usize,
+    stacks: usize,
+    samples: Cursor,
+}
+
+impl RecordingFile {
+    /// Makes a new, empty file. A symlink is not followed.
+    ///
+    /// # Errors
+    ///
+    /// When the file exists, or cannot be made there.
+    pub fn create(path: &Path, run: &Run) -> Result<Self, FileError> {
+        if path.symlink_metadata().is_ok() {
+            return Err(FileError::Exists(path.into()));
+        }
+        let make = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NOFOLLOW
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.pragma_update(None, "application_id", APPLICATION)?;
+            connection.pragma_update(None, "user_version", SCHEMA)?;
+            // What the kernel has is safe from a killed pyperf; waiting for the disk would make the recorder late.
+            connection.pragma_update(None, "synchronous", "OFF")?;
+            connection.execute_batch(TABLES)?;
+            connection.execute(
+                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0)",
+                params![run.target, wall_nanos(run.started), run.rate, run.mode.name()],
+            )?;
+            Ok(connection)
+        };
+        Ok(Self {
+            path: path.into(),
+            connection: make().map_err(database("create", path))?,
+            written: Written::default(),
+        })
+    }
+
+    /// Writes what came to the recording since the last call, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full or the file is gone; what was written before stays.
+    pub fn append(&mut self, recording: &Recording) -> Result<(), FileError> {
+        let mut add = || {
+            let transaction = self.connection.transaction()?;
+            insert_new(&transaction, recording, self.written)?;
+            upsert_small(&transaction, recording)?;
+            transaction.commit()
+        };
+        add().map_err(database("write", &self.path))?;
+        self.written = Written {
+            threads: recording.threads.len(),
+            frames: recording.stacks.frames().len(),
+            stacks: recording.stacks.stacks().len(),
+            samples: recording.samples.end(),
+        };
+        Ok(())
+    }
+}
+
+fn insert_new(to: &Transaction<'_>, recording: &Recording, written: Written) -> rusqlite::Result<()> {
+    let mut frame = to.prepare_cached("INSERT INTO frame VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (id, new) in (0_i64..).zip(recording.stacks.frames().iter()).skip(written.frames) {
+        frame.execute(params![id, new.function, new.file, new.short_file, new.line])?;
+    }
+    let mut stack = to.prepare_cached("INSERT INTO stack VALUES (?1, ?2, ?3)")?;
+    for (id, new) in (0_i64..).zip(recording.stacks.stacks().iter()).skip(written.stacks) {
+        stack.execute(params![id, new.caller.index(), new.frame.map(Id::index)])?;
+    }
+    let mut sample = to.prepare_cached("INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for new in recording.samples.since(written.samples) {
+        sample.execute(params![
+            signed(new.moment.as_nanos()),
+            new.thread.index(),
+            new.stack.index(),
+            new.state as u8,
+            new.gil
+        ])?;
+    }
+    let mut thread = to.prepare_cached("INSERT INTO thread VALUES (?1, ?2, ?3, NULL, NULL)")?;
+    for (id, new) in (0_i64..).zip(recording.threads.iter()).skip(written.threads) {
+        // A thread's ident is an address: its 64 bits are kept as they are.
+        thread.execute(params![id, new.process.index(), new.ident.cast_signed()])?;
+    }
+    Ok(())
+}
+
+/// The tables that are short and change: written anew each time.
+fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result<()> {
+    let mut label = to.prepare_cached(
+        "UPDATE thread SET name = ?2, os_id = ?3 WHERE id = ?1 AND (name IS NOT ?2 OR os_id IS NOT ?3)",
+    )?;
+    for (id, known) in (0_i64..).zip(&recording.thread_labels) {
+        label.execute(params![id, known.name, known.os_id])?;
+    }
+    let mut process = to.prepare_cached("INSERT OR REPLACE INTO process VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for (id, now) in (0_i64..).zip(&recording.processes) {
+        process.execute(params![
+            id,
+            now.id.pid,
+            signed(now.id.started),
+            now.role.name(),
+            now.root,
+            now.python,
+            signed(now.born.as_nanos()),
+            now.died.map(|died| signed(died.as_nanos()))
+        ])?;
+    }
+    for (kind, count) in recording.losses.named() {
+        to.execute("INSERT OR REPLACE INTO loss VALUES (?1, ?2)", params![kind, signed(count)])?;
+    }
+    to.execute("UPDATE run SET length = ?1, stopped = ?2", params![nanos(recording.length), nanos(recording.stopped)])?;
+    Ok(())
+}
+
+/// SQLite has signed integers only; nanoseconds since 1970 fit until 2262.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn nanos(length: Duration) -> i64 {
+    i64::try_from(length.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn wall_nanos(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, nanos)
+}

@@ -1,0 +1,166 @@
+//! What happened: processes, threads, stacks and samples, as plain data on one clock.
+//!
+//! A [`Recording`] is what the sampler hands back and what a file holds. It labels nothing and filters nothing: idle threads
+//! and supervisors are in it too, so that every question can be asked later. Nothing here starts a thread or knows where
+//! the data came from; only [`file`] touches the disk.
+
+pub mod file;
+mod losses;
+mod samples;
+mod stacks;
+
+use std::time::{Duration, SystemTime};
+
+pub use crate::process::{ProcessId, Role};
+pub use losses::Losses;
+pub use samples::{Sample, SampleLog, State};
+pub use stacks::{Frame, FrameId, Stack, StackId, StackTable};
+
+use crate::clock::Moment;
+use crate::interned::{Id, Interner};
+
+/// How the stacks were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The process went on while it was read; a stack that changed meanwhile can come out wrong.
+    NonBlocking,
+    /// The process was stopped for each read.
+    Blocking,
+}
+
+impl Mode {
+    /// The name in titles and recordings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NonBlocking => "non-blocking",
+            Self::Blocking => "blocking",
+        }
+    }
+}
+
+/// What was asked for, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The target in words, for titles: `gunicorn booking:app, pid 4121`.
+    pub target: String,
+    /// The wall time of moment zero.
+    pub started: SystemTime,
+    /// Samples of each process asked for per second.
+    pub rate: u32,
+    /// How the stacks were read.
+    pub mode: Mode,
+}
+
+/// A process that was sampled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Which process.
+    pub id: ProcessId,
+    /// What it did in its tree.
+    pub role: Role,
+    /// The pid of the topmost process above it in the target.
+    pub root: i32,
+    /// The version of its Python, such as `3.11.7`.
+    pub python: String,
+    /// When the sampler came to know it.
+    pub born: Moment,
+    /// When it ended, if it did.
+    pub died: Option<Moment>,
+}
+
+/// The number of a process in its recording. One pid has two when it was re-executed or reused.
+pub type ProcessNumber = Id<Process>;
+
+/// A thread of a sampled process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Thread {
+    /// Its process.
+    pub process: ProcessNumber,
+    /// Python's own id of it (`threading.get_ident`).
+    pub ident: u64,
+}
+
+/// How a thread is known outside Python's own numbering, as far as that could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadLabel {
+    /// The name that `threading` knows it by.
+    pub name: Option<String>,
+    /// The kernel's id of it.
+    pub os_id: Option<i32>,
+}
+
+/// The number of a thread in its recording.
+pub type ThreadId = Id<Thread>;
+
+/// Everything that was sampled in one run.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// What was asked for, and when.
+    pub run: Run,
+    /// The processes, by [`ProcessNumber`].
+    pub processes: Vec<Process>,
+    /// The threads.
+    pub threads: Interner<Thread>,
+    /// What else is known of the threads; by [`ThreadId`].
+    pub thread_labels: Vec<ThreadLabel>,
+    /// The distinct stacks.
+    pub stacks: StackTable,
+    /// The samples in the order in which they were taken.
+    pub samples: SampleLog,
+    /// What is missing.
+    pub losses: Losses,
+    /// How long sampling went on.
+    pub length: Duration,
+    /// How long the targets stood still for it, summed over all of them; zero unless [`Mode::Blocking`].
+    pub stopped: Duration,
+}
+
+impl Recording {
+    /// A recording without anything in it.
+    #[must_use]
+    pub fn new(run: Run) -> Self {
+        Self {
+            run,
+            processes: Vec::new(),
+            threads: Interner::default(),
+            thread_labels: Vec::new(),
+            stacks: StackTable::default(),
+            samples: SampleLog::default(),
+            losses: Losses::default(),
+            length: Duration::ZERO,
+            stopped: Duration::ZERO,
+        }
+    }
+
+    /// The process of that number.
+    #[must_use]
+    pub fn process(&self, number: ProcessNumber) -> Option<&Process> {
+        self.processes.get(number.index() as usize)
+    }
+
+    /// The thread's id, stored if it is new. Its name and kernel id are kept once they are known.
+    pub fn thread(&mut self, thread: Thread, name: Option<String>, os_id: Option<i32>) -> ThreadId {
+        let id = self.threads.intern(thread);
+        let slot = id.index() as usize;
+        if slot >= self.thread_labels.len() {
+            self.thread_labels.resize(slot + 1, ThreadLabel::default());
+        }
+        let label = &mut self.thread_labels[slot];
+        label.name = name.or(label.name.take());
+        label.os_id = os_id.or(label.os_id);
+        id
+    }
+}
+
+/// Samples of each process taken per second over some time: the rate asked for, less the ticks that were skipped.
+#[must_use]
+pub fn rate_reached(asked: u32, length: Duration, losses: &Losses) -> f64 {
+    let asked = f64::from(asked);
+    let due = asked * length.as_secs_f64();
+    if due < 1.0 {
+        return asked;
+    }
+    let late = f64::from(u32::try_from(losses.late).unwrap_or(u32::MAX));
+    (asked * (1.0 - late / due)).max(0.0)
+}

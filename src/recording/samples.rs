@@ -1,0 +1,229 @@
+//! Samples in the order in which they were taken, packed to a few bytes each.
+//!
+//! A run of eight hours over a busy tree takes tens of millions of samples, so they are kept as a byte log: per sample the
+//! time since the one before, thread, stack and state as variable-length integers, seven bytes as a rule. The log is
+//! bounded: at [`SampleLog::CAPACITY`] bytes it takes no more, and says so.
+
+use super::{StackId, ThreadId};
+use crate::clock::Moment;
+use crate::interned::Id;
+
+/// What a thread was doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum State {
+    /// On a core, or ready for one.
+    Running,
+    /// Inside a request and asleep: in a system call, or waiting for a lock or for the GIL.
+    Waiting,
+    /// Asleep with no request to serve.
+    #[default]
+    Idle,
+}
+
+impl State {
+    /// Every state, in the order of its number in a recording.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Waiting, Self::Idle];
+
+    /// The name in outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// One thread at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When.
+    pub moment: Moment,
+    /// Which thread.
+    pub thread: ThreadId,
+    /// Its stack.
+    pub stack: StackId,
+    /// What it was doing.
+    pub state: State,
+    /// Whether it held the GIL.
+    pub gil: bool,
+}
+
+/// The samples of a recording, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SampleLog {
+    bytes: Vec<u8>,
+    last: Moment,
+    len: u64,
+}
+
+impl SampleLog {
+    /// How large a log may grow: 1 GiB, some 150 million samples.
+    pub const CAPACITY: usize = 1 << 30;
+
+    /// Appends a sample; `false` when the log is full. A moment before the last one is taken for the last one.
+    pub fn push(&mut self, sample: Sample) -> bool {
+        if self.bytes.len() >= Self::CAPACITY {
+            return false;
+        }
+        let moment = sample.moment.max(self.last);
+        let flags = (sample.state as u64) << 1 | u64::from(sample.gil);
+        let gap = moment.as_nanos() - self.last.as_nanos();
+        self.write(gap);
+        self.write(u64::from(sample.thread.index()) << 3 | flags);
+        self.write(u64::from(sample.stack.index()));
+        self.last = moment;
+        self.len += 1;
+        true
+    }
+
+    /// How many samples there are.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where the log ends now: reading from here later gives what came after.
+    #[must_use]
+    pub const fn end(&self) -> Cursor {
+        Cursor { offset: self.bytes.len(), last: self.last }
+    }
+
+    /// All samples.
+    pub fn iter(&self) -> impl Iterator<Item = Sample> {
+        self.since(Cursor::default())
+    }
+
+    /// The samples that came after the log ended at `cursor`.
+    pub fn since(&self, cursor: Cursor) -> impl Iterator<Item = Sample> {
+        Samples { bytes: self.bytes.get(cursor.offset..).unwrap_or_default(), last: cursor.last }
+    }
+
+    /// LEB128: seven bits a byte, the lowest first; the top bit says that more follow.
+    fn write(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+}
+
+/// A place between two samples of a log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    offset: usize,
+    last: Moment,
+}
+
+struct Samples<'a> {
+    bytes: &'a [u8],
+    last: Moment,
+}
+
+impl Samples<'_> {
+    fn read(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.bytes.split_first()?;
+            self.bytes = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        Some(value)
+    }
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Sample;
+
+    fn next(&mut self) -> Option<Sample> {
+        let gap = self.read()?;
+        let who = self.read()?;
+        let stack = self.read()?;
+        self.last = Moment::from_nanos(self.last.as_nanos() + gap);
+        Some(Sample {
+            moment: self.last,
+            thread: Id::from_index((who >> 3) as u32),
+            stack: Id::from_index(stack as u32),
+            state: State::ALL[((who >> 1) as usize & 0b11).min(2)],
+            gil: who & 1 == 1,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_sample() -> impl Strategy<Value = Sample> {
+        let parts = (0..u64::MAX / 2, 0..1u32 << 24, 0..u32::MAX, 0..3usize, any::<bool>());
+        parts.prop_map(|(moment, thread, stack, state, gil)| Sample {
+            moment: Moment::from_nanos(moment),
+            thread: Id::from_index(thread),
+            stack: Id::from_index(stack),
+            state: State::ALL[state],
+            gil,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_pushed_comes_back(mut samples in proptest::collection::vec(any_sample(), 0..50), cut in 0..50usize) {
+            samples.sort_by_key(|sample| sample.moment);
+            let cut = cut.min(samples.len());
+            let mut log = SampleLog::default();
+            for sample in &samples[..cut] {
+                prop_assert!(log.push(*sample));
+            }
+            let cursor = log.end();
+            for sample in &samples[cut..] {
+                prop_assert!(log.push(*sample));
+            }
+            prop_assert_eq!(log.len(), samples.len() as u64);
+            prop_assert_eq!(log.iter().collect::<Vec<_>>(), &samples[..]);
+            prop_assert_eq!(log.since(cursor).collect::<Vec<_>>(), &samples[cut..]);
+        }
+    }
+
+    #[test]
+    fn a_sample_of_an_ordinary_run_takes_seven_bytes_at_most() {
+        let mut log = SampleLog::default();
+        for tick in 0..1000u64 {
+            log.push(Sample {
+                moment: Moment::from_nanos(tick * 2_500_000),
+                thread: Id::from_index(tick as u32 % 4),
+                stack: Id::from_index(tick as u32 * 7),
+                state: State::Running,
+                gil: true,
+            });
+        }
+        assert!(log.bytes.len() <= 7 * 1000, "{} bytes", log.bytes.len());
+    }
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let mut log = SampleLog::default();
+        let at = |nanos| Sample {
+            moment: Moment::from_nanos(nanos),
+            thread: Id::from_index(0),
+            stack: Id::from_index(0),
+            state: State::Idle,
+            gil: false,
+        };
+        log.push(at(10));
+        log.push(at(4));
+        let moments: Vec<u64> = log.iter().map(|sample| sample.moment.as_nanos()).collect();
+        assert_eq!(moments, [10, 10]);
+    }
+}

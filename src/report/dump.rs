@@ -1,0 +1,143 @@
+//! The stacks of a moment, as text for a terminal or as JSON.
+//!
+//! The text is laid out as py-spy's dump, innermost frame first. The JSON is
+//! `[{pid, role, python, threads: [{id, os_id, name, state, gil, frames: [{function, file, short_file, line, locals}]}]}]`.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::redact;
+use crate::profile::{FrameStyle, Label};
+use crate::recording::{Frame, ProcessId, Role};
+use crate::stack::ThreadStack;
+
+/// The stacks of one process.
+#[derive(Clone, Debug)]
+pub struct DumpedProcess {
+    /// Which process.
+    pub id: ProcessId,
+    /// What it does in its tree.
+    pub role: Role,
+    /// The version of its Python.
+    pub python: String,
+    /// Its threads.
+    pub threads: Vec<ThreadStack>,
+}
+
+/// Text for a terminal.
+#[must_use]
+pub fn text(processes: &[DumpedProcess]) -> String {
+    let mut out = String::new();
+    for process in processes {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "Process {}: {}, Python {}", process.id, process.role, process.python);
+        for thread in &process.threads {
+            thread_text(&mut out, thread);
+        }
+    }
+    out
+}
+
+fn thread_text(out: &mut String, thread: &ThreadStack) {
+    let id = thread.os_id.map_or_else(|| format!("{:#x}", thread.ident), |id| id.to_string());
+    let gil = if thread.gil { "+gil" } else { "" };
+    let name = thread.name.as_ref().map(|name| format!(": \"{name}\"")).unwrap_or_default();
+    let _ = writeln!(out, "Thread {id} ({}{gil}){name}", thread.state.name());
+    let style = FrameStyle { lines: true, full_files: false };
+    for (at, frame) in thread.frames.iter().enumerate().rev() {
+        let _ = writeln!(out, "    {}", Label::frame(frame, style).text);
+        let locals = thread.locals.get(at).map(Vec::as_slice).unwrap_or_default();
+        for (title, argument) in [("Arguments:", true), ("Locals:", false)] {
+            let mut these = locals.iter().filter(|local| local.argument == argument).peekable();
+            if these.peek().is_some() {
+                let _ = writeln!(out, "        {title}");
+            }
+            for local in these {
+                let _ = writeln!(out, "            {}: {}", local.name, redact::value(&local.name, &local.value));
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonProcess<'a> {
+    pid: i32,
+    role: &'static str,
+    python: &'a str,
+    threads: Vec<JsonThread<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonThread<'a> {
+    id: u64,
+    os_id: Option<i32>,
+    name: Option<&'a str>,
+    state: &'static str,
+    gil: bool,
+    frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonFrame<'a> {
+    function: &'a str,
+    file: &'a str,
+    short_file: Option<&'a str>,
+    line: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    locals: Vec<JsonLocal<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonLocal<'a> {
+    name: &'a str,
+    argument: bool,
+    value: String,
+}
+
+/// One JSON document, innermost frames first.
+#[must_use]
+pub fn json(processes: &[DumpedProcess]) -> String {
+    let processes: Vec<JsonProcess<'_>> = processes
+        .iter()
+        .map(|process| JsonProcess {
+            pid: process.id.pid,
+            role: process.role.name(),
+            python: &process.python,
+            threads: process.threads.iter().map(json_thread).collect(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&processes).unwrap_or_default()
+}
+
+fn json_thread(thread: &ThreadStack) -> JsonThread<'_> {
+    let frames = thread.frames.iter().enumerate().rev();
+    JsonThread {
+        id: thread.ident,
+        os_id: thread.os_id,
+        name: thread.name.as_deref(),
+        state: thread.state.name(),
+        gil: thread.gil,
+        frames: frames.map(|(at, frame)| json_frame(thread, at, frame)).collect(),
+    }
+}
+
+fn json_frame<'a>(thread: &'a ThreadStack, at: usize, frame: &'a Frame) -> JsonFrame<'a> {
+    let locals = thread.locals.get(at).map(Vec::as_slice).unwrap_or_default();
+    JsonFrame {
+        function: &frame.function,
+        file: &frame.file,
+        short_file: frame.short_file.as_deref(),
+        line: frame.line,
+        locals: locals
+            .iter()
+            .map(|local| JsonLocal {
+                name: &local.name,
+                argument: local.argument,
+                value: redact::value(&local.name, &local.value),
+            })
+            .collect(),
+    }
+}

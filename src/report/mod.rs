@@ -1,0 +1,109 @@
+//! Outputs: plain functions from a [`Report`] to bytes, chosen by [`Format`].
+
+mod collapsed;
+mod dump;
+mod flamegraph;
+mod redact;
+mod speedscope;
+
+use std::io::{self, Write};
+
+pub use dump::{DumpedProcess, json as dump_json, text as dump_text};
+
+use crate::profile::{Profile, View};
+use crate::recording::{Process, Recording};
+
+/// A recording as it is to be shown.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// The recording.
+    pub recording: &'a Recording,
+    /// What of it.
+    pub view: View,
+    /// Its folded samples.
+    pub profile: Profile,
+}
+
+/// The kinds of file that a report can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An interactive picture for a browser.
+    Flamegraph,
+    /// One line per distinct stack: `outer;inner count`.
+    Collapsed,
+    /// A file for speedscope, one profile per thread in the order of time.
+    Speedscope,
+}
+
+impl Format {
+    /// What a file of this format is usually called at its end.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Flamegraph => "svg",
+            Self::Collapsed => "txt",
+            Self::Speedscope => "speedscope.json",
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    /// Folds the recording as the view says.
+    #[must_use]
+    pub fn of(recording: &'a Recording, view: View) -> Self {
+        Self { profile: Profile::of(recording, &view), recording, view }
+    }
+
+    /// Target, duration, rate and samples, on one line.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let run = &self.recording.run;
+        format!(
+            "{} · {:.1} s at {} Hz · {} samples",
+            run.target,
+            self.recording.length.as_secs_f64(),
+            run.rate,
+            self.profile.samples
+        )
+    }
+
+    /// How it was sampled and what is missing, on one line.
+    #[must_use]
+    pub fn subtitle(&self) -> String {
+        let losses = self.recording.losses.in_words();
+        let stopped = self.recording.stopped.as_secs_f64();
+        let mut parts = vec![self.recording.run.mode.name().to_string()];
+        if stopped > 0.0 {
+            parts.push(format!("processes stopped for {stopped:.2} s in all"));
+        }
+        parts.push(if losses.is_empty() { "nothing lost".into() } else { format!("lost: {losses}") });
+        if self.profile.idle > 0 {
+            parts.push(format!("{} idle samples left out", self.profile.idle));
+        }
+        parts.join(" · ")
+    }
+
+    /// What is in the report, for the end of a run.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let shown = |process: &&Process| self.view.selection.takes_process(process);
+        let processes = self.recording.processes.iter().filter(shown).count();
+        let plural = if processes == 1 { "" } else { "es" };
+        let seconds = self.recording.length.as_secs_f64();
+        let samples = self.profile.samples;
+        format!("{samples} samples of {processes} process{plural} in {seconds:.1} s; {}", self.subtitle())
+    }
+
+    /// Writes the report in a format.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails. A flamegraph of no samples is an error too: there is nothing to draw.
+    pub fn write(&self, format: Format, to: &mut dyn Write) -> io::Result<()> {
+        match format {
+            Format::Flamegraph => flamegraph::write(self, to),
+            Format::Collapsed => collapsed::write(self, to),
+            Format::Speedscope => speedscope::write(self, to),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Takes secrets out of values that are about to be shown: local variables, and what they hold.
+//!
+//! Two rules. A name that sounds like a secret hides its whole value. And inside a value, what follows such a name as a key
+//! (`'HTTP_COOKIE': '…'`, `password=…`), a `Bearer` or `Basic` word, or the user part of a URL is hidden up to its end.
+
+/// What stands in place of a secret.
+pub(super) const HIDDEN: &str = "<hidden>";
+
+/// Parts of names that announce a secret, in lower case.
+const SECRET: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "cookie",
+    "authorization",
+    "api_key",
+    "apikey",
+    "api-key",
+    "private_key",
+    "credential",
+    "session_id",
+    "sessionid",
+    "jwt",
+    "bearer",
+];
+
+/// A local variable's value, fit to be shown.
+pub(super) fn value(name: &str, value: &str) -> String {
+    if is_secret(name) { HIDDEN.into() } else { text(value) }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+/// Hides what follows a secret's name inside a text.
+fn text(value: &str) -> String {
+    let mut shown = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(word) = next_word(rest) {
+        let (before, after) = rest.split_at(word.end);
+        shown.push_str(before);
+        rest = after;
+        let name = &before[word.start..];
+        if is_url_scheme(name, rest) {
+            rest = hide_user_part(rest, &mut shown);
+        } else if matches!(name, "Bearer" | "Basic") && rest.starts_with(' ') {
+            shown.push(' ');
+            rest = hide_until(&rest[1..], &mut shown, |letter| letter.is_whitespace() || "'\",;)}]".contains(letter));
+        } else if is_secret(name) {
+            rest = hide_assigned(rest, &mut shown);
+        }
+    }
+    shown.push_str(rest);
+    shown
+}
+
+struct Word {
+    start: usize,
+    end: usize,
+}
+
+fn next_word(text: &str) -> Option<Word> {
+    let of_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let start = text.find(of_word)?;
+    let length = text[start..].find(|letter| !of_word(letter)).unwrap_or(text.len() - start);
+    Some(Word { start, end: start + length })
+}
+
+fn is_url_scheme(name: &str, rest: &str) -> bool {
+    rest.starts_with("://") && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-')
+}
+
+/// `://user:password@host` becomes `://<hidden>@host`.
+fn hide_user_part<'a>(rest: &'a str, shown: &mut String) -> &'a str {
+    let end = rest[3..].find(|letter: char| letter.is_whitespace() || "/'\"?#".contains(letter));
+    let authority = &rest[3..end.map_or(rest.len(), |end| end + 3)];
+    shown.push_str("://");
+    match authority.rfind('@') {
+        Some(at) => {
+            shown.push_str(HIDDEN);
+            &rest[3 + at..]
+        }
+        None => &rest[3..],
+    }
+}
+
+/// Hides the value behind `name`, `'name':`, `name=` or `name: `; leaves a name that nothing is assigned to.
+fn hide_assigned<'a>(rest: &'a str, shown: &mut String) -> &'a str {
+    let bare = rest.trim_start_matches(['\'', '"']);
+    let bare = bare.trim_start();
+    let Some(assigned) = bare.strip_prefix([':', '=', ',']) else {
+        return rest;
+    };
+    let assigned = assigned.trim_start();
+    let assigned = assigned.strip_prefix('b').filter(|bytes| bytes.starts_with(['\'', '"'])).unwrap_or(assigned);
+    shown.push_str(&rest[..rest.len() - assigned.len()]);
+    match assigned.chars().next() {
+        Some(quote @ ('\'' | '"')) => {
+            shown.push(quote);
+            hide_until(&assigned[1..], shown, |letter| letter == quote)
+        }
+        _ => hide_until(assigned, shown, |letter| ",;&)}]\n".contains(letter)),
+    }
+}
+
+fn hide_until<'a>(rest: &'a str, shown: &mut String, ends: impl Fn(char) -> bool) -> &'a str {
+    shown.push_str(HIDDEN);
+    let mut escaped = false;
+    for (at, letter) in rest.char_indices() {
+        if !escaped && ends(letter) {
+            return &rest[at..];
+        }
+        escaped = !escaped && letter == '\\';
+    }
+    ""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_s_name_hides_its_value() {
+        assert_eq!(value("access_token", "'eyJ0'"), HIDDEN);
+        assert_eq!(value("PASSWORD", "'hunter2'"), HIDDEN);
+        assert_eq!(value("path", "'/appointments'"), "'/appointments'");
+    }
+
+    #[test]
+    fn secrets_inside_a_value_are_hidden() {
+        let cases = [
+            (
+                "{'HTTP_AUTHORIZATION': 'Bearer abc.def', 'PATH_INFO': '/x'}",
+                "{'HTTP_AUTHORIZATION': '<hidden>', 'PATH_INFO': '/x'}",
+            ),
+            ("{'HTTP_COOKIE': 'sid=1; a=\\'b\\'', 'n': 1}", "{'HTTP_COOKIE': '<hidden>', 'n': 1}"),
+            ("'Basic dXNlcjpw'", "'Basic <hidden>'"),
+            ("'postgres://app:pw@db/booking'", "'postgres://<hidden>@db/booking'"),
+            ("'https://example.org/a?api_key=123&page=2'", "'https://example.org/a?api_key=<hidden>&page=2'"),
+            ("[('Cookie', 'sid=1'), ('Accept', '*/*')]", "[('Cookie', '<hidden>'), ('Accept', '*/*')]"),
+            ("(b'cookie', b'sid=1')", "(b'cookie', b'<hidden>')"),
+            ("'the cookie jar'", "'the cookie jar'"),
+            ("{'token': 'cut off in the mid", "{'token': '<hidden>"),
+        ];
+        for (given, shown) in cases {
+            assert_eq!(text(given), shown);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_fail(given in ".{0,200}") {
+            text(&given);
+        }
+    }
+}

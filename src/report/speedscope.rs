@@ -1,0 +1,106 @@
+//! A file for speedscope: one sampled profile per thread, in the order of time, all sharing one table of frames.
+//!
+//! The shape is that of speedscope's own `file-format-spec.ts`. A sample weighs the time between two ticks.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Report;
+use crate::interned::Interner;
+use crate::profile::Label;
+use crate::recording::{FrameId, ThreadId};
+
+#[derive(Serialize)]
+struct File {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    name: String,
+    exporter: &'static str,
+    shared: Shared,
+    profiles: Vec<Sampled>,
+}
+
+#[derive(Serialize)]
+struct Shared {
+    frames: Vec<SharedFrame>,
+}
+
+#[derive(Serialize)]
+struct SharedFrame {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sampled {
+    r#type: &'static str,
+    name: String,
+    unit: &'static str,
+    start_value: f64,
+    end_value: f64,
+    samples: Vec<Vec<u32>>,
+    weights: Vec<f64>,
+}
+
+/// Writes one JSON document.
+pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let mut frames = Interner::default();
+    let mut threads: BTreeMap<ThreadId, Vec<Vec<u32>>> = BTreeMap::new();
+    for sample in report.recording.samples.iter().filter(|sample| report.view.selection.takes(sample)) {
+        let stack = report.recording.stacks.walk(sample.stack);
+        let mut stack: Vec<u32> = stack.map(|frame| frames.intern(frame).index()).collect();
+        stack.reverse();
+        threads.entry(sample.thread).or_default().push(stack);
+    }
+    let profiles = threads.into_iter().filter_map(|(thread, samples)| profile(report, thread, samples));
+    let file = File {
+        schema: "https://www.speedscope.app/file-format-schema.json",
+        name: report.title(),
+        exporter: "pyperf",
+        profiles: profiles.collect(),
+        shared: Shared { frames: frames.iter().map(|id| shared(report, *id)).collect() },
+    };
+    serde_json::to_writer(to, &file).map_err(io::Error::from)
+}
+
+fn profile(report: &Report<'_>, thread: ThreadId, samples: Vec<Vec<u32>>) -> Option<Sampled> {
+    let known = report.recording.threads.get(thread)?;
+    let process = report.recording.process(known.process)?;
+    if !report.view.selection.takes_process(process) {
+        return None;
+    }
+    let label = report.recording.thread_labels.get(thread.index() as usize)?;
+    let of_process = crate::profile::Level::Worker.label(report.recording, *known, label).text;
+    let of_thread = crate::profile::Level::Thread.label(report.recording, *known, label).text;
+    let weight = 1.0 / f64::from(report.recording.run.rate.max(1));
+    Some(Sampled {
+        r#type: "sampled",
+        name: format!("{of_process} {of_thread}"),
+        unit: "seconds",
+        start_value: 0.0,
+        end_value: samples.iter().map(|_| weight).sum(),
+        weights: vec![weight; samples.len()],
+        samples,
+    })
+}
+
+fn shared(report: &Report<'_>, id: FrameId) -> SharedFrame {
+    let Some(frame) = report.recording.stacks.frame(id) else {
+        return SharedFrame { name: Label::no_frame().text, file: None, line: None };
+    };
+    let file = match &frame.short_file {
+        Some(short) if !report.view.style.full_files => short,
+        _ => &frame.file,
+    };
+    SharedFrame {
+        name: frame.function.clone(),
+        file: Some(file.clone()),
+        line: (report.view.style.lines && frame.line > 0).then_some(frame.line),
+    }
+}

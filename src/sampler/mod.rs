@@ -1,0 +1,278 @@
+//! The sampling engine: follows the target's processes, reads their stacks on time, records what it saw.
+//!
+//! Three threads, each the one owner of its state: [`watch`] knows the process tree and opens a reader for each process,
+//! the sampling thread reads them all at each tick, the [`recorder`] interns and stores. They are joined by bounded
+//! channels; what does not fit is dropped and counted. It knows neither which reader it drives nor what will become of the
+//! recording.
+
+mod pace;
+mod recorder;
+mod sampling;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+pub use pace::Pace;
+pub use watch::{Attach, Attached};
+
+use crate::clock::{Clock, Moment};
+use crate::problem::Advice;
+use crate::process::ProcessId;
+use crate::process::tree::ProcessTree;
+use crate::recording::file::{FileError, RecordingFile};
+use crate::recording::{Losses, Recording, Run, rate_reached};
+use crate::stop::{Stop, StopReason};
+use recorder::{Event, Recorder};
+use sampling::Sampling;
+use watch::Watch;
+
+/// How many events may wait for the recorder: about ten seconds of a large tree.
+const EVENTS: usize = 8192;
+
+/// How long a thread may take to notice the end. It needs longer only while the kernel holds it in a stop of a
+/// process that cannot stop; then the recording is finished without it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Nothing could be sampled from the start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No process of the target runs Python.
+    #[error("process {pid} is not Python, and neither is any process below it")]
+    NotPython {
+        /// The topmost process.
+        pid: i32,
+    },
+    /// The processes run Python, but their stacks cannot be read.
+    #[error("cannot read the Python stacks of process {pid}")]
+    Unreadable {
+        /// The first such process.
+        pid: i32,
+        /// Why.
+        #[source]
+        cause: crate::stack::pyspy::AttachError,
+    },
+    /// The target ended before it could be sampled.
+    #[error("the process has ended before it could be sampled")]
+    Gone,
+    /// The system has no thread left for pyperf.
+    #[error("cannot start a thread")]
+    NoThread(#[source] std::io::Error),
+}
+
+impl Advice for StartError {
+    fn hint(&self) -> Option<String> {
+        use crate::stack::pyspy::AttachError;
+        match self {
+            Self::NotPython { .. } => {
+                Some("name the process that runs Python: --pid, or --name with its script or module".into())
+            }
+            Self::Unreadable { cause: AttachError::Version { .. }, .. } => {
+                Some("pyperf reads CPython 2.7 and 3.3 to 3.15".into())
+            }
+            Self::Unreadable { .. } => {
+                Some("try again: a program that has just been started has no interpreter yet".into())
+            }
+            Self::Gone | Self::NoThread(_) => None,
+        }
+    }
+}
+
+/// What to sample for how long, and where to keep it.
+#[derive(Debug)]
+pub struct Options {
+    /// Goes into the recording as it is; its rate is the rate of sampling.
+    pub run: Run,
+    /// When to end by itself.
+    pub duration: Option<Duration>,
+    /// A file to write the recording to while it grows.
+    pub file: Option<RecordingFile>,
+}
+
+/// How far a running sampler has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Time since sampling began.
+    pub elapsed: Duration,
+    /// Thread stacks recorded.
+    pub samples: u64,
+    /// Of these, how many were idle.
+    pub idle: u64,
+    /// Processes being sampled now, without supervisors.
+    pub processes: u64,
+    /// What was lost so far.
+    pub losses: Losses,
+}
+
+impl Progress {
+    /// Samples of each process per second so far: the rate asked for, less the ticks that were skipped.
+    #[must_use]
+    pub fn rate_reached(&self, asked: u32) -> f64 {
+        rate_reached(asked, self.elapsed, &self.losses)
+    }
+}
+
+/// What a finished sampler hands back.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Everything that was recorded.
+    pub recording: Recording,
+    /// Python processes that lived and could never be read, and why.
+    pub unread: Vec<(ProcessId, String)>,
+    /// Why the recording's file is not complete, if it is not.
+    pub file_error: Option<FileError>,
+}
+
+/// Counters that the threads share with whoever watches.
+#[derive(Debug, Default)]
+struct Counters {
+    samples: AtomicU64,
+    idle: AtomicU64,
+    processes: AtomicU64,
+    late: AtomicU64,
+    unreadable: AtomicU64,
+    dropped: AtomicU64,
+    truncated: AtomicU64,
+    stopped_nanos: AtomicU64,
+}
+
+impl Counters {
+    fn losses(&self) -> Losses {
+        Losses {
+            late: self.late.load(Relaxed),
+            unreadable: self.unreadable.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            truncated: self.truncated.load(Relaxed),
+        }
+    }
+}
+
+/// A thread of the sampler, and what it hands back.
+struct Task<T> {
+    thread: JoinHandle<()>,
+    result: Receiver<T>,
+}
+
+/// Ends the run when its thread ends, in whatever way; an ordinary end has its reason already.
+struct EndOnDrop(Stop);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.request(StopReason::Failed);
+    }
+}
+
+impl<T: Send + 'static> Task<T> {
+    fn spawn(name: &str, stop: &Stop, body: impl FnOnce() -> T + Send + 'static) -> Result<Self, StartError> {
+        let (done, result) = sync_channel(1);
+        let guard = EndOnDrop(stop.clone());
+        let run = move || {
+            let _guard = guard;
+            let _ = done.send(body());
+        };
+        let thread = Builder::new().name(name.into()).spawn(run).map_err(StartError::NoThread)?;
+        Ok(Self { thread, result })
+    }
+
+    /// The result, or nothing from a thread that failed or does not end in time.
+    fn result(self, patience: Duration) -> Option<T> {
+        let result = self.result.recv_timeout(patience).ok()?;
+        self.thread.join().ok()?;
+        Some(result)
+    }
+}
+
+/// A sampler at work.
+pub struct Sampler {
+    rate: u32,
+    clock: Clock,
+    start: Moment,
+    stop: Stop,
+    counters: Arc<Counters>,
+    events: SyncSender<Event>,
+    watch: Task<Vec<(ProcessId, String)>>,
+    sampling: Task<()>,
+    recorder: Task<(Recording, Option<FileError>)>,
+}
+
+impl Sampler {
+    /// Opens the processes of the tree and starts to sample them.
+    ///
+    /// # Errors
+    ///
+    /// When none of the processes can be read.
+    pub fn start(
+        tree: ProcessTree,
+        attach: Attach,
+        options: Options,
+        clock: Clock,
+        stop: &Stop,
+    ) -> Result<Self, StartError> {
+        let counters = Arc::new(Counters::default());
+        let (events, received) = sync_channel(EVENTS);
+        let (lanes, opened) = sync_channel(watch::CHANGES);
+        let rate = options.run.rate;
+        let recorder = Recorder::new(options.run, options.file, Arc::clone(&counters));
+        let recorder = Task::spawn("recorder", stop, move || recorder.run(&received))?;
+
+        let mut watch = Watch::new(tree, attach, lanes, events.clone(), clock, Arc::clone(&counters));
+        watch.begin(stop)?;
+        let start = clock.now();
+        let sampling = Sampling {
+            pace: Pace::new(rate, start.as_nanos()),
+            start,
+            end: options.duration.map(|duration| start + duration),
+            clock,
+            stop: stop.clone(),
+            opened,
+            events: events.clone(),
+            counters: Arc::clone(&counters),
+        };
+        let watching = stop.clone();
+        Ok(Self {
+            rate,
+            clock,
+            start,
+            stop: stop.clone(),
+            counters,
+            events,
+            sampling: Task::spawn("sampling", stop, move || sampling.run())?,
+            watch: Task::spawn("watch", stop, move || watch.run(&watching))?,
+            recorder,
+        })
+    }
+
+    /// Samples of each process per second that were asked for.
+    #[must_use]
+    pub const fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            elapsed: self.clock.now().since(self.start),
+            samples: self.counters.samples.load(Relaxed),
+            idle: self.counters.idle.load(Relaxed),
+            processes: self.counters.processes.load(Relaxed),
+            losses: self.counters.losses(),
+        }
+    }
+
+    /// Ends sampling and hands back what was recorded; `None` when the recorder itself has failed.
+    #[must_use]
+    pub fn finish(self) -> Option<Outcome> {
+        self.stop.request(StopReason::Interrupted);
+        let length = self.clock.now().since(self.start);
+        self.sampling.result(PATIENCE);
+        let unread = self.watch.result(PATIENCE).unwrap_or_default();
+        let _ = self.events.send(Event::End { length });
+        // A last batch on a slow disk may take its time: everything that was sampled is in it.
+        let (recording, file_error) = self.recorder.result(Duration::MAX)?;
+        Some(Outcome { recording, unread, file_error })
+    }
+}

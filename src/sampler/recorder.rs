@@ -1,0 +1,125 @@
+//! The one owner of the recording while it grows: takes events, interns stacks, writes the file once a second.
+//!
+//! A file that can no longer be written (full disk) ends the writing, not the run: memory still holds everything.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use super::Counters;
+use crate::clock::Moment;
+use crate::recording::file::{FileError, RecordingFile};
+use crate::recording::{Process, ProcessNumber, Recording, Run, Sample, State, Thread};
+use crate::stack::ThreadStack;
+
+/// Between two batches of the file.
+const BATCH: Duration = Duration::from_secs(1);
+
+/// What the other threads tell the recorder.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A process can be sampled from now on; numbers count up from 0.
+    Born(Process),
+    /// It has ended, or can be sampled no longer.
+    Died(ProcessNumber, Moment),
+    /// Its role turned out to be another one.
+    /// The stacks of its threads at one moment.
+    Stacks(ProcessNumber, Moment, Vec<ThreadStack>),
+    /// There will be no more.
+    End {
+        /// How long sampling went on.
+        length: Duration,
+    },
+}
+
+pub(super) struct Recorder {
+    recording: Recording,
+    file: Option<RecordingFile>,
+    file_error: Option<FileError>,
+    counters: Arc<Counters>,
+    last: Moment,
+    written: Moment,
+}
+
+impl Recorder {
+    pub(super) fn new(run: Run, file: Option<RecordingFile>, counters: Arc<Counters>) -> Self {
+        Self {
+            recording: Recording::new(run),
+            file,
+            file_error: None,
+            counters,
+            last: Moment::default(),
+            written: Moment::default(),
+        }
+    }
+
+    pub(super) fn run(mut self, events: &Receiver<Event>) -> (Recording, Option<FileError>) {
+        loop {
+            match events.recv_timeout(BATCH) {
+                Ok(Event::End { length }) => {
+                    self.recording.length = length;
+                    break;
+                }
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.last.since(self.written) >= BATCH {
+                self.recording.length = self.last.since(Moment::default());
+                self.write();
+            }
+        }
+        self.write();
+        (self.recording, self.file_error)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Born(process) => self.recording.processes.push(process),
+            Event::Died(number, moment) => {
+                if let Some(process) = self.recording.processes.get_mut(number.index() as usize) {
+                    process.died = Some(moment);
+                }
+            }
+            Event::Stacks(process, moment, stacks) => {
+                self.last = moment;
+                for stack in stacks {
+                    self.sample(process, moment, stack);
+                }
+            }
+            Event::End { .. } => {}
+        }
+    }
+
+    fn sample(&mut self, process: ProcessNumber, moment: Moment, thread: ThreadStack) {
+        let ident = thread.ident;
+        let (stack, whole) = self.recording.stacks.insert(thread.frames);
+        if !whole {
+            self.counters.truncated.fetch_add(1, Relaxed);
+        }
+        let kept = self.recording.thread(Thread { process, ident }, thread.name, thread.os_id);
+        let taken =
+            self.recording.samples.push(Sample { moment, thread: kept, stack, state: thread.state, gil: thread.gil });
+        if !taken {
+            self.counters.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        self.counters.samples.fetch_add(1, Relaxed);
+        if thread.state == State::Idle {
+            self.counters.idle.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn write(&mut self) {
+        self.recording.losses = self.counters.losses();
+        self.recording.stopped = Duration::from_nanos(self.counters.stopped_nanos.load(Relaxed));
+        self.written = self.last;
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.append(&self.recording)
+        {
+            self.file_error = Some(error);
+            self.file = None;
+        }
+    }
+}

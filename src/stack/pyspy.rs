@@ -1,0 +1,230 @@
+//! The reader on top of the py-spy library: every CPython from 2.7 and 3.3 to 3.15, with or without stopping the process.
+//!
+//! This is the only file that names py-spy and remoteprocess. What py-spy leaves open is done here: which kernel thread a
+//! Python thread is before 3.11, what a thread is doing, whether a failed read means that the process has ended, and
+//! catching whatever another process's torn memory may do to the code that reads it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use py_spy::config::{Config, LineNo, LockingStrategy};
+use py_spy::{PythonSpy, StackTrace};
+use remoteprocess::ProcessMemory;
+
+use super::request::is_serving;
+use super::state::{Activity, OsThreads, decide};
+use super::{Local, ReadError, StackReader, ThreadStack};
+use crate::clock::Clock;
+use crate::process::image::Image;
+use crate::recording::{Frame, Mode};
+
+/// How often a read is tried again when the memory changed under it.
+const TRIES: u32 = 3;
+
+/// What to read, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// With or without stopping the process.
+    pub mode: Mode,
+    /// Which line stands for a frame.
+    pub line: Line,
+    /// Read local variables, each cut to this many characters times 128; 0 for none.
+    pub locals: u8,
+}
+
+/// Which line of a function is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The line that is being executed.
+    Current,
+    /// The first line of the function.
+    First,
+}
+
+/// A process could not be read from the start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// py-spy knows no layout for this interpreter.
+    #[error("Python {version} is not supported")]
+    Version {
+        /// The version that was found.
+        version: String,
+    },
+    /// There is no interpreter that can be read, or not yet.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Reads one process through py-spy.
+pub struct PySpyReader {
+    spy: PythonSpy,
+    image: Image,
+    threads: OsThreads,
+    /// Python's threads at the last read: ident and kernel id.
+    known: Vec<(u64, i32)>,
+    options: Options,
+    clock: Clock,
+    stopped: Duration,
+}
+
+impl PySpyReader {
+    /// Finds the interpreter of a process. Takes 5 to 10 ms.
+    ///
+    /// # Errors
+    ///
+    /// When there is no readable interpreter of a known version; a process that has just been started may get one yet.
+    pub fn attach(pid: i32, options: Options, clock: Clock) -> Result<Self, AttachError> {
+        let unreadable = |why: &dyn std::fmt::Display| AttachError::Unreadable(why.to_string());
+        let image = Image::open(pid).map_err(|error| unreadable(&error))?;
+        let spy = guarded(|| PythonSpy::new(pid, &config(options))).map_err(|error| AttachError::Unreadable(error))?;
+        let version = (spy.version.major, spy.version.minor);
+        if !matches!(version, (2, 3..=7) | (3, 3..=15)) {
+            return Err(AttachError::Version { version: spy.version.to_string() });
+        }
+        Ok(Self {
+            spy,
+            image,
+            threads: OsThreads::new(pid),
+            known: Vec::new(),
+            options,
+            clock,
+            stopped: Duration::ZERO,
+        })
+    }
+
+    /// The version of the interpreter, such as `3.11.7`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.spy.version.to_string()
+    }
+
+    fn read_once(&mut self) -> Result<Vec<ThreadStack>, String> {
+        let before: Vec<(i32, Option<Activity>)> =
+            self.known.iter().map(|(_, tid)| (*tid, self.threads.activity(*tid))).collect();
+        if self.options.mode == Mode::Blocking
+            && before.iter().any(|(_, activity)| *activity == Some(Activity::Uninterruptible))
+        {
+            // Stopping it would hang until the kernel lets go of it, and every other process would wait with us.
+            return Err("a thread is in an uninterruptible system call".into());
+        }
+        let start = self.clock.now();
+        let traces = guarded(|| self.spy.get_stack_traces());
+        if self.options.mode == Mode::Blocking {
+            self.stopped += self.clock.now().since(start);
+        }
+        let traces = traces?;
+        let stacks: Vec<ThreadStack> = traces.into_iter().map(|trace| self.thread(trace, &before)).collect();
+        self.known = stacks.iter().filter_map(|stack| Some((stack.ident, stack.os_id?))).collect();
+        Ok(stacks)
+    }
+
+    fn thread(&mut self, trace: StackTrace, before: &[(i32, Option<Activity>)]) -> ThreadStack {
+        let os_id = self.kernel_id(&trace);
+        let (frames, locals): (Vec<_>, Vec<_>) = trace.frames.into_iter().rev().map(|frame| self.frame(frame)).unzip();
+        let serving = is_serving(&frames);
+        let activity = os_id.and_then(|tid| self.activity_around(tid, before));
+        ThreadStack {
+            ident: trace.thread_id,
+            os_id,
+            name: trace.thread_name,
+            state: decide(activity, serving),
+            gil: trace.owns_gil,
+            locals: if self.options.locals > 0 { locals } else { Vec::new() },
+            frames,
+        }
+    }
+
+    /// What a thread was doing while it was read. Without a stop it can fall asleep during the read, and then the stack is
+    /// rather the sleeper's: running is what ran before and after.
+    fn activity_around(&mut self, tid: i32, before: &[(i32, Option<Activity>)]) -> Option<Activity> {
+        let earlier = before.iter().find(|(known, _)| *known == tid).and_then(|(_, activity)| *activity);
+        match (earlier, self.options.mode) {
+            (Some(earlier), Mode::Blocking) => Some(earlier),
+            (Some(earlier @ (Activity::Sleeping | Activity::Uninterruptible)), _) => Some(earlier),
+            (Some(Activity::Running) | None, _) => self.threads.activity(tid),
+        }
+    }
+
+    /// Python 3.11 and later say which kernel thread a thread is. Before, its ident is the address of the C library's
+    /// descriptor of the thread, which holds the kernel's id at an offset that never changed.
+    fn kernel_id(&mut self, trace: &StackTrace) -> Option<i32> {
+        let known = self.known.iter().find(|(ident, _)| *ident == trace.thread_id).map(|(_, tid)| *tid);
+        if let Some(tid) = known.filter(|tid| self.threads.activity(*tid).is_some()) {
+            return Some(tid);
+        }
+        if let Some(own) = trace.os_thread_id {
+            return self.threads.outside(i32::try_from(own).ok()?);
+        }
+        let descriptor = usize::try_from(trace.thread_id).ok()?;
+        THREAD_ID_OFFSETS.iter().find_map(|offset| {
+            let own: i32 = self.spy.process.copy_struct(descriptor.checked_add(*offset)?).ok()?;
+            self.threads.outside(own)
+        })
+    }
+
+    fn frame(&self, frame: py_spy::Frame) -> (Frame, Vec<Local>) {
+        let locals = frame.locals.unwrap_or_default().into_iter();
+        let locals = locals.map(|local| Local {
+            name: local.name,
+            argument: local.arg,
+            value: local.repr.unwrap_or_else(|| "?".into()),
+        });
+        let frame = Frame {
+            function: frame.name,
+            file: frame.filename,
+            short_file: frame.short_filename,
+            line: u32::try_from(frame.line).unwrap_or(0),
+        };
+        (frame, locals.collect())
+    }
+}
+
+impl StackReader for PySpyReader {
+    fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        let mut failure = String::new();
+        for _ in 0..TRIES {
+            match self.read_once() {
+                Ok(stacks) => return Ok(stacks),
+                Err(_) if !self.image.is_current() => return Err(ReadError::Gone),
+                Err(error) => failure = error,
+            }
+        }
+        Err(ReadError::Unreadable(failure))
+    }
+
+    fn stopped(&self) -> Duration {
+        self.stopped
+    }
+}
+
+/// Where the descriptor of a thread holds its kernel id: `struct pthread.tid` of glibc (`nptl/descr.h`: behind a header of
+/// 704 bytes on x86-64, of 192 on aarch64, and a list node of 16) and of musl (`src/internal/pthread_impl.h`).
+#[cfg(target_arch = "x86_64")]
+const THREAD_ID_OFFSETS: &[usize] = &[720, 48];
+/// As on x86-64, from the layout; untried on this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+const THREAD_ID_OFFSETS: &[usize] = &[208];
+
+fn config(options: Options) -> Config {
+    Config {
+        blocking: match options.mode {
+            Mode::Blocking => LockingStrategy::Lock,
+            Mode::NonBlocking => LockingStrategy::NonBlocking,
+        },
+        lineno: match options.line {
+            Line::Current => LineNo::LastInstruction,
+            Line::First => LineNo::First,
+        },
+        dump_locals: options.locals.into(),
+        ..Config::default()
+    }
+}
+
+/// Runs py-spy on memory that may say anything, and makes an error of whatever comes of it.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        // The alternate form of py-spy's errors is the whole chain of causes.
+        Ok(result) => result.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("the memory of the process makes no sense".into()),
+    }
+}

@@ -1,0 +1,54 @@
+//! Does this stack serve a request?
+//!
+//! A thread that sleeps inside a request is waiting; one that sleeps outside is idle. The line between the two is a frame of
+//! the server that exists from the moment a request is taken up until its response is sent. The functions are those of
+//! gunicorn 20 to 27, and of the servers that gunicorn's workers or other Python trees use in its place.
+
+use crate::recording::Frame;
+
+/// Function and end of file of the frames that stand around a request.
+const SERVING: &[(&str, &str)] = &[
+    // From accept on: a client that is slow to send its request keeps a sync worker as busy as the request itself.
+    ("handle", "gunicorn/workers/sync.py"),
+    ("handle", "gunicorn/workers/gthread.py"),
+    ("handle_request", "gunicorn/workers/base_async.py"),
+    ("handle_http2_request", "gunicorn/workers/base_async.py"),
+    ("_handle_http_request", "gunicorn/asgi/protocol.py"),
+    ("handle_one_response", "gevent/pywsgi.py"),
+    ("handle_one_response", "eventlet/wsgi.py"),
+    ("run_asgi", "uvicorn/protocols/http/h11_impl.py"),
+    ("run_asgi", "uvicorn/protocols/http/httptools_impl.py"),
+    ("run_wsgi", "werkzeug/serving.py"),
+    ("service", "waitress/task.py"),
+    ("run", "wsgiref/handlers.py"),
+    ("trace_task", "celery/app/trace.py"),
+];
+
+/// Whether a stack, in any order, stands inside a request.
+#[must_use]
+pub fn is_serving(frames: &[Frame]) -> bool {
+    frames.iter().any(|frame| {
+        // Python 3.11 and later know qualified names: `SyncWorker.handle`.
+        let function = frame.function.rsplit('.').next().unwrap_or_default();
+        SERVING.iter().any(|(serving, file)| *serving == function && frame.file.ends_with(file))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, file: &str) -> Frame {
+        Frame { function: function.into(), file: file.into(), ..Frame::default() }
+    }
+
+    #[test]
+    fn a_request_is_known_with_and_without_qualified_names() {
+        let sync = "/srv/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py";
+        assert!(is_serving(&[frame("SyncWorker.handle", sync), frame("view", "app.py")]));
+        assert!(is_serving(&[frame("handle", sync)]));
+        assert!(!is_serving(&[frame("SyncWorker.wait", sync)]));
+        assert!(!is_serving(&[frame("handle", "/srv/app/sync.py")]));
+        assert!(!is_serving(&[]));
+    }
+}

@@ -1,0 +1,61 @@
+//! The live line: one line on stderr, drawn again five times a second, gone when the run ends.
+
+use std::io::{Write, stderr};
+use std::time::Duration;
+
+use crate::sampler::{Progress, Sampler};
+use crate::stop::Stop;
+
+/// Between two drawings.
+const TURN: Duration = Duration::from_millis(200);
+
+/// Waits for the end, drawing meanwhile if `draw` says so.
+pub(super) fn follow(sampler: &Sampler, stop: &Stop, draw: bool) {
+    while stop.wait(TURN).is_none() {
+        if draw {
+            let width = terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| usize::from(width.0));
+            let line: String =
+                line(sampler.rate(), &sampler.progress()).chars().take(width.saturating_sub(1)).collect();
+            let _ = write!(stderr(), "\r\x1b[K{line}");
+            let _ = stderr().flush();
+        }
+    }
+    if draw {
+        let _ = write!(stderr(), "\r\x1b[K");
+    }
+}
+
+fn line(asked: u32, progress: &Progress) -> String {
+    let seconds = progress.elapsed.as_secs_f64();
+    let losses = progress.losses.in_words();
+    format!(
+        "{seconds:.0} s  {} samples ({} idle)  {:.0} of {asked} Hz  {} {}  lost: {}  Ctrl+C writes the graph",
+        progress.samples,
+        progress.idle,
+        progress.rate_reached(asked),
+        progress.processes,
+        if progress.processes == 1 { "worker" } else { "workers" },
+        if losses.is_empty() { "0" } else { &losses },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Losses;
+
+    #[test]
+    fn the_line_tells_rate_and_losses() {
+        let progress = Progress {
+            elapsed: Duration::from_secs(10),
+            samples: 3980,
+            idle: 1200,
+            processes: 4,
+            losses: Losses { late: 20, ..Losses::default() },
+        };
+        assert_eq!(
+            line(100, &progress),
+            "10 s  3980 samples (1200 idle)  98 of 100 Hz  4 workers  lost: 20 late  Ctrl+C writes the graph"
+        );
+    }
+}

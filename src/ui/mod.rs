@@ -1,0 +1,85 @@
+//! The only owner of stdout and stderr: results on the one, everything else on the other.
+//!
+//! Colours appear on a terminal only and honour `NO_COLOR` (anstream). A reader that went away (`pyperf dump | head`) is no
+//! error.
+
+mod live;
+
+use std::io::{IsTerminal, Write, stderr};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::problem::Problem;
+use crate::sampler::Sampler;
+use crate::stop::Stop;
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// A live line while it runs, a sentence at the end.
+    Normal,
+    /// The path of the file and nothing else.
+    PathOnly,
+}
+
+/// Talks to the user.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    verbosity: Verbosity,
+}
+
+impl Ui {
+    /// Somebody who says that much.
+    #[must_use]
+    pub const fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity }
+    }
+
+    /// Shows how the sampler is doing until the end is asked for.
+    pub fn follow(&self, sampler: &Sampler, stop: &Stop) {
+        let live = self.verbosity == Verbosity::Normal && stderr().is_terminal();
+        live::follow(sampler, stop, live);
+    }
+
+    /// Something to know that is no failure.
+    pub fn note(&self, text: &str) {
+        if self.verbosity == Verbosity::Normal {
+            let style = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
+            let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {text}");
+        }
+    }
+
+    /// A file that was written, and what there is to say of it.
+    pub fn written(&self, path: &str, about: &str) {
+        match self.verbosity {
+            Verbosity::Normal => self.result(&format!("{path}: {about}\n")),
+            Verbosity::PathOnly => self.result(&format!("{path}\n")),
+        }
+    }
+
+    /// A result as it is, its line ends included.
+    pub fn result(&self, text: &str) {
+        let mut out = anstream::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    }
+}
+
+/// Shows a problem.
+pub fn problem(problem: &Problem) {
+    let mut err = anstream::stderr().lock();
+    let style = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
+    let dim = Style::new().bold();
+    let _ = writeln!(err, "{style}error:{style:#} {}", problem.sentence);
+    for cause in &problem.causes {
+        let _ = writeln!(err, "  {dim}because:{dim:#} {cause}");
+    }
+    if let Some(hint) = &problem.hint {
+        let _ = writeln!(err, "  {dim}try:{dim:#}     {hint}");
+    }
+}
+
+/// Shows a mistake in the command line, as clap words it.
+pub fn mistake(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,23 @@
+//! What the tests stand on: Pythons and their packages, running servers, the binary under test, and readers of its output.
+//!
+//! Two rules hold throughout. A process is ended by the guard that started it, by number and never by name. An event is waited for
+//! (a line of output, a state in `/proc`), never slept for.
+
+pub mod collapsed;
+pub mod environment;
+pub mod gunicorn;
+pub mod http;
+pub mod output;
+pub mod process;
+pub mod pyperf;
+pub mod python;
+pub mod script;
+pub mod temp_dir;
+pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+/// Where the sample applications are.
+pub fn apps() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/apps")
+}

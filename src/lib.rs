@@ -1,15 +1,54 @@
-#![doc = include_str!("../README.md")]
+//! pyperf: what was the server's Python doing?
+//!
+//! `pyperf attach` samples a running gunicorn from outside and draws a flamegraph. One idea carries the design: *record
+//! first, label later*. The sampler stamps what it sees with one clock and hands it back as plain data; everything a graph
+//! or a report says is a pure function of that data, and can be said again, differently, from a file.
+//!
+//! ```text
+//!   process tree ──births, deaths──► watch ──open readers──► sampling ──stacks──► recorder ──► Recording ──► file
+//!                                                               ▲                                  │
+//!   Clock ── Moment ────────────────────────────────────────────┤                                  ▼  pure from here on
+//!   Stop ── StopReason ─────────────────────────────────────────┘                               Profile ──► Report ──► svg, txt, json
+//! ```
+//!
+//! # Where to find what
+//!
+//! | layer | module | what it holds |
+//! | --- | --- | --- |
+//! | kernel | [`clock`] | the one clock and its moments |
+//! | | [`stop`] | the one way anything is told to end |
+//! | | [`problem`] | what the user is told, and the exit codes |
+//! | | [`interned`] | tables of distinct values with typed ids |
+//! | facts | [`process`] | who is there, which one is the master, may we read it |
+//! | data | [`recording`] | processes, threads, stacks, samples, losses; the file that keeps them |
+//! | engines | [`stack`] | reading the Python stacks of one process, and what its threads are doing |
+//! | | [`sampler`] | following the tree, reading on time, recording |
+//! | analysis | [`profile`] | from a recording to labelled, folded samples |
+//! | | [`report`] | from a profile to bytes |
+//! | shell | [`cli`] | what was typed, and what it means |
+//! | | [`command`] | one file a command: the place to start reading |
+//! | | [`ui`] | the only owner of stdout and stderr |
+//!
+//! A layer sees the ones above it in this table and never those below; analysis sees kernel, facts and data alone.
+//! `tests/architecture.rs` holds this map and checks it.
+
 #![forbid(unsafe_code)]
-pub mod cli;
+
 pub mod clock;
-pub mod command;
 pub mod interned;
 pub mod problem;
+pub mod stop;
+
 pub mod process;
-pub mod profile;
+
 pub mod recording;
-pub mod report;
+
 pub mod sampler;
 pub mod stack;
-pub mod stop;
+
+pub mod profile;
+pub mod report;
+
+pub mod cli;
+pub mod command;
 pub mod ui;

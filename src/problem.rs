@@ -4,6 +4,7 @@
 //! [`Problem`] on the way up. It is printed once, by `ui`, and nowhere else.
 
 use std::error::Error;
+use std::fmt;
 
 /// The exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Problem {
 
     /// Adds a cause below those already there.
     #[must_use]
-    pub fn because(mut self, cause: impl ToString) -> Self {
+    pub fn because(mut self, cause: &dyn fmt::Display) -> Self {
         self.causes.push(cause.to_string());
         self
     }

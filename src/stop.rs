@@ -33,6 +33,7 @@ struct Shared {
 
 impl Stop {
     /// Asks for the end. Returns whether this was the first request; later ones do not change the reason.
+    #[expect(clippy::must_use_candidate, reason = "whoever asks for the end rarely minds who asked first")]
     pub fn request(&self, reason: StopReason) -> bool {
         let mut slot = self.lock();
         let first = slot.is_none();

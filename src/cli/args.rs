@@ -27,6 +27,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as typed")]
 pub(super) struct TargetArgs {
     /// Process to read, with all that descends from it
     #[arg(short, long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "name")]
@@ -70,7 +71,7 @@ pub(super) struct AttachArgs {
     #[arg(short, long, value_name = "SECONDS", value_parser = duration)]
     pub(super) duration: Option<Duration>,
 
-    /// File to write [default: profile-<pid of the master>.svg]
+    /// File to write, `-` for standard output [default: profile-<pid of the master>.svg]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
@@ -91,6 +92,7 @@ pub(super) struct AttachArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as typed")]
 pub(super) struct ViewArgs {
     /// Kind of file to write
     #[arg(short, long, value_enum, default_value = "flamegraph")]
@@ -140,7 +142,7 @@ pub(super) struct ReportArgs {
     /// The recording: a file that `pyperf attach --recording` wrote
     pub(super) recording: PathBuf,
 
-    /// File to write [default: the name of the recording with the ending of the format]
+    /// File to write, `-` for standard output [default: the name of the recording with the ending of the format]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
@@ -157,7 +159,7 @@ pub(super) enum FormatArg {
     /// Interactive SVG
     Flamegraph,
     /// A line per distinct stack, with its count
-    #[value(alias = "raw")]
+    #[value(alias = "raw", help = "A line per distinct stack, with its count (py-spy's `raw`)")]
     Collapsed,
     /// JSON for speedscope
     Speedscope,

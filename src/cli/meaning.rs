@@ -13,7 +13,7 @@ use crate::process::tree::Follow;
 use crate::profile::{FrameStyle, Level, Selection, View};
 use crate::recording::Mode;
 use crate::report::Format;
-use crate::stack::pyspy::{Line, Options};
+use crate::stack::{Line, Options};
 use crate::ui::Verbosity;
 
 /// What the user wants done.

@@ -21,7 +21,7 @@ use crate::stop::Stop;
 use crate::ui::Ui;
 
 /// Samples, then writes.
-pub(super) fn run(wish: Attach) -> Result<(), Problem> {
+pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
     let ui = Ui::new(wish.verbosity);
     let stop = Stop::default();
     let writing = signals::stop_on_interrupt(&stop)?;
@@ -30,7 +30,7 @@ pub(super) fn run(wish: Attach) -> Result<(), Problem> {
     for root in &roots {
         access::check(*root, &wish.wanted)?;
     }
-    let graphs = graphs(&wish, &roots);
+    let graphs = graphs(wish, &roots);
     for (path, _) in &graphs {
         output::check(path)?;
     }
@@ -50,9 +50,9 @@ pub(super) fn run(wish: Attach) -> Result<(), Problem> {
     ui.follow(&sampler, &stop);
     let outcome =
         sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))?;
-    tell(&ui, &outcome, &wish);
+    tell(ui, &outcome, wish);
     for (path, root) in &graphs {
-        draw(&ui, &wish, &outcome.recording, (path, *root), &writing)?;
+        draw(ui, wish, &outcome.recording, (path, *root), &writing)?;
     }
     match outcome.file_error {
         Some(error) => Err(error.into()),
@@ -97,7 +97,7 @@ fn describe(roots: &[i32]) -> String {
     roots.iter().filter_map(of).collect::<Vec<_>>().join(" + ")
 }
 
-fn tell(ui: &Ui, outcome: &Outcome, wish: &Attach) {
+fn tell(ui: Ui, outcome: &Outcome, wish: &Attach) {
     for (id, why) in &outcome.unread {
         ui.note(&format!("process {id} could not be read: {why}"));
     }
@@ -110,7 +110,7 @@ fn tell(ui: &Ui, outcome: &Outcome, wish: &Attach) {
 }
 
 fn draw(
-    ui: &Ui,
+    ui: Ui,
     wish: &Attach,
     recording: &Recording,
     (path, root): (&Path, Option<i32>),
@@ -123,9 +123,5 @@ fn draw(
         view.levels.insert(0, Level::Tree);
     }
     writing.begin();
-    let report = Report::of(recording, view);
-    output::refuse_empty(&report)?;
-    let written = output::write(&report, wish.format, path, writing)?;
-    ui.written(&written.display().to_string(), &report.summary());
-    Ok(())
+    output::deliver(ui, &Report::of(recording, view), wish.format, path, writing)
 }

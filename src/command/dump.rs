@@ -7,8 +7,8 @@ use crate::process::access;
 use crate::process::find::find;
 use crate::process::tree::{Member, ProcessTree};
 use crate::report::{DumpedProcess, dump_json, dump_text};
-use crate::stack::StackReader;
-use crate::stack::pyspy::{Options, PySpyReader};
+use crate::stack::pyspy::PySpyReader;
+use crate::stack::{Options, StackReader};
 use crate::ui::{Ui, Verbosity};
 
 /// Reads each process once and prints.
@@ -38,7 +38,7 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
     if processes.is_empty() {
         let problem = Problem::new(Exit::Failed, format!("no Python process to show for {}", wish.wanted));
         return Err(match failure {
-            Some(why) => problem.because(why),
+            Some(why) => problem.because(&why),
             None => problem,
         });
     }

@@ -19,7 +19,7 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
     // Before any thread is started and any file touched.
     privilege::become_caller(cli::caller())?;
     match wish {
-        Wish::Attach(wish) => attach::run(wish),
+        Wish::Attach(wish) => attach::run(&wish),
         Wish::Dump(wish) => dump::run(&wish),
         Wish::Report(wish) => render::run(wish),
     }

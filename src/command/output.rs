@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 use super::signals::Writing;
 use crate::problem::{Exit, Problem};
 use crate::report::{Format, Report};
+use crate::ui::Ui;
 
 /// Checks, before anything is sampled, that a file can be written to this place.
 pub(super) fn check(path: &Path) -> Result<(), Problem> {
+    if is_stdout(path) {
+        return Ok(());
+    }
     let unwritable = |cause: &dyn std::fmt::Display| {
         Problem::new(Exit::Failed, format!("cannot write {}", path.display()))
             .because(cause)
@@ -23,36 +27,57 @@ pub(super) fn check(path: &Path) -> Result<(), Problem> {
     Beside::create(path).map(drop).map_err(|error| unwritable(&error))
 }
 
+/// Writes a report to its place and says so. An empty one is refused with an explanation; `-` is standard output.
+pub(super) fn deliver(
+    ui: Ui,
+    report: &Report<'_>,
+    format: Format,
+    path: &Path,
+    writing: &Writing,
+) -> Result<(), Problem> {
+    refuse_empty(report)?;
+    if is_stdout(path) {
+        let mut bytes = Vec::new();
+        report.write(format, &mut bytes).map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
+        ui.bytes(&bytes);
+    } else {
+        write(report, format, path, writing)?;
+        ui.written(&path.display().to_string(), &report.summary());
+    }
+    Ok(())
+}
+
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// Says why there is nothing to draw, if so: an empty graph explains nothing.
-pub(super) fn refuse_empty(report: &Report<'_>) -> Result<(), Problem> {
+fn refuse_empty(report: &Report<'_>) -> Result<(), Problem> {
     if report.profile.samples > 0 {
         return Ok(());
     }
     let seconds = report.recording.length.as_secs_f64();
     Err(if report.profile.idle > 0 {
         Problem::new(Exit::Failed, "there is nothing to draw: no process was serving or working")
-            .because(format!("all {} samples of {seconds:.1} s show idle threads", report.profile.idle))
+            .because(&format!("all {} samples of {seconds:.1} s show idle threads", report.profile.idle))
             .hint("sample while requests come in, or draw the idle threads with --idle")
     } else if !report.recording.samples.is_empty() {
         Problem::new(Exit::Failed, "there is nothing to draw: no sample is left of those that were taken")
-            .because(format!("{} samples were taken in {seconds:.1} s", report.recording.samples.len()))
+            .because(&format!("{} samples were taken in {seconds:.1} s", report.recording.samples.len()))
             .hint("--by role shows the master, --idle idle threads, and without --gil all threads count")
     } else {
         Problem::new(Exit::Failed, "there is nothing to draw: not one sample was taken")
-            .because(format!("sampling went on for {seconds:.1} s; lost: {}", report.recording.losses.in_words()))
+            .because(&format!("sampling went on for {seconds:.1} s; lost: {}", report.recording.losses.in_words()))
             .hint("sample for longer")
     })
 }
 
 /// Writes a report. If its place has become unwritable meanwhile, it goes to the folder for temporary files.
-///
-/// Returns where it is.
-pub(super) fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) -> Result<PathBuf, Problem> {
-    let failed = match try_write(report, format, path, writing) {
-        Ok(()) => return Ok(path.into()),
-        Err(error) => error,
+fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) -> Result<(), Problem> {
+    let Err(error) = try_write(report, format, path, writing) else {
+        return Ok(());
     };
-    let cannot = Problem::new(Exit::Failed, format!("cannot write {}", path.display())).because(&failed);
+    let cannot = Problem::new(Exit::Failed, format!("cannot write {}", path.display())).because(&error);
     if writing.is_given_up() {
         return Err(Problem::new(Exit::Interrupted, format!("interrupted: {} was not written", path.display())));
     }

@@ -17,8 +17,5 @@ pub(super) fn run(wish: Render) -> Result<(), Problem> {
     let recording = file::read(&wish.recording)?;
     writing.begin();
     let report = Report::of(&recording, wish.view);
-    output::refuse_empty(&report)?;
-    let written = output::write(&report, wish.format, &path, &writing)?;
-    Ui::new(wish.verbosity).written(&written.display().to_string(), &report.summary());
-    Ok(())
+    output::deliver(Ui::new(wish.verbosity), &report, wish.format, &path, &writing)
 }

@@ -39,6 +39,6 @@ pub(super) fn stop_on_interrupt(stop: &Stop) -> Result<Writing, Problem> {
             seen.given_up.store(true, SeqCst);
         }
     })
-    .map_err(|error| Problem::new(Exit::Failed, "cannot take over Ctrl+C").because(error))?;
+    .map_err(|error| Problem::new(Exit::Failed, "cannot take over Ctrl+C").because(&error))?;
     Ok(writing)
 }

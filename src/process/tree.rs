@@ -197,7 +197,7 @@ mod tests {
     /// A shell that starts a child on each line it is sent and says the child's pid; its children end with it.
     fn shell() -> (Child, BufReader<ChildStdout>) {
         let mut child = Command::new("sh")
-            .args(["-c", "while read line; do sleep 600 & echo $!; done; kill $(jobs -p)"])
+            .args(["-c", "while read line; do sleep 600 & pids=\"$pids $!\"; echo $!; done; kill $pids; wait"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -105,14 +105,14 @@ impl<'a> Fold<'a> {
                 .recording
                 .stacks
                 .walk(stack)
-                .filter_map(|id| match frames.get(&id) {
-                    Some(label) => Some(*label),
-                    None => {
-                        let frame = self.recording.stacks.frame(id)?;
-                        let label = self.labels.intern(Label::frame(frame, self.view.style));
-                        frames.insert(id, label);
-                        Some(label)
+                .filter_map(|id| {
+                    if let Some(known) = frames.get(&id) {
+                        return Some(*known);
                     }
+                    let frame = self.recording.stacks.frame(id)?;
+                    let label = self.labels.intern(Label::frame(frame, self.view.style));
+                    frames.insert(id, label);
+                    Some(label)
                 })
                 .collect();
             if path.is_empty() {

@@ -8,6 +8,7 @@ pub mod file;
 mod losses;
 mod samples;
 mod stacks;
+mod threads;
 
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,7 @@ pub use crate::process::{ProcessId, Role};
 pub use losses::Losses;
 pub use samples::{Sample, SampleLog, State};
 pub use stacks::{Frame, FrameId, Stack, StackId, StackTable};
+pub use threads::{Local, ThreadStack};
 
 use crate::clock::Moment;
 use crate::interned::{Id, Interner};

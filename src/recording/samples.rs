@@ -108,11 +108,14 @@ impl SampleLog {
 
     /// LEB128: seven bits a byte, the lowest first; the top bit says that more follow.
     fn write(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(value as u8 | 0x80);
+        loop {
+            let [low, ..] = value.to_le_bytes();
             value >>= 7;
+            if value == 0 {
+                return self.bytes.push(low & 0x7f);
+            }
+            self.bytes.push(low | 0x80);
         }
-        self.bytes.push(value as u8);
     }
 }
 
@@ -153,8 +156,8 @@ impl Iterator for Samples<'_> {
         self.last = Moment::from_nanos(self.last.as_nanos() + gap);
         Some(Sample {
             moment: self.last,
-            thread: Id::from_index((who >> 3) as u32),
-            stack: Id::from_index(stack as u32),
+            thread: Id::from_index(u32::try_from(who >> 3).ok()?),
+            stack: Id::from_index(u32::try_from(stack).ok()?),
             state: State::ALL[((who >> 1) as usize & 0b11).min(2)],
             gil: who & 1 == 1,
         })

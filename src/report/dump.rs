@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::redact;
 use crate::profile::{FrameStyle, Label};
-use crate::recording::{Frame, ProcessId, Role};
-use crate::stack::ThreadStack;
+use crate::recording::{Frame, ProcessId, Role, ThreadStack};
 
 /// The stacks of one process.
 #[derive(Clone, Debug)]

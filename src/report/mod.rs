@@ -11,7 +11,7 @@ use std::io::{self, Write};
 pub use dump::{DumpedProcess, json as dump_json, text as dump_text};
 
 use crate::profile::{Profile, View};
-use crate::recording::{Process, Recording};
+use crate::recording::{Process, Recording, Role};
 
 /// A recording as it is to be shown.
 #[derive(Debug)]
@@ -87,11 +87,20 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn summary(&self) -> String {
         let shown = |process: &&Process| self.view.selection.takes_process(process);
-        let processes = self.recording.processes.iter().filter(shown).count();
-        let plural = if processes == 1 { "" } else { "es" };
-        let seconds = self.recording.length.as_secs_f64();
-        let samples = self.profile.samples;
-        format!("{samples} samples of {processes} process{plural} in {seconds:.1} s; {}", self.subtitle())
+        let shown: Vec<&Process> = self.recording.processes.iter().filter(shown).collect();
+        let noun = match (shown.iter().all(|process| process.role == Role::Worker), shown.len()) {
+            (true, 1) => "worker",
+            (true, _) => "workers",
+            (false, 1) => "process",
+            (false, _) => "processes",
+        };
+        format!(
+            "{} samples of {} {noun} in {:.1} s; {}",
+            self.profile.samples,
+            shown.len(),
+            self.recording.length.as_secs_f64(),
+            self.subtitle()
+        )
     }
 
     /// Writes the report in a format.

@@ -25,6 +25,7 @@ use crate::process::ProcessId;
 use crate::process::tree::ProcessTree;
 use crate::recording::file::{FileError, RecordingFile};
 use crate::recording::{Losses, Recording, Run, rate_reached};
+use crate::stack::AttachError;
 use crate::stop::{Stop, StopReason};
 use recorder::{Event, Recorder};
 use sampling::Sampling;
@@ -53,7 +54,7 @@ pub enum StartError {
         pid: i32,
         /// Why.
         #[source]
-        cause: crate::stack::pyspy::AttachError,
+        cause: AttachError,
     },
     /// The target ended before it could be sampled.
     #[error("the process has ended before it could be sampled")]
@@ -65,7 +66,6 @@ pub enum StartError {
 
 impl Advice for StartError {
     fn hint(&self) -> Option<String> {
-        use crate::stack::pyspy::AttachError;
         match self {
             Self::NotPython { .. } => {
                 Some("name the process that runs Python: --pid, or --name with its script or module".into())

@@ -10,8 +10,7 @@ use std::time::Duration;
 use super::Counters;
 use crate::clock::Moment;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{Process, ProcessNumber, Recording, Run, Sample, State, Thread};
-use crate::stack::ThreadStack;
+use crate::recording::{Process, ProcessNumber, Recording, Run, Sample, State, Thread, ThreadStack};
 
 /// Between two batches of the file.
 const BATCH: Duration = Duration::from_secs(1);

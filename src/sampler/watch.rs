@@ -16,9 +16,8 @@ use crate::clock::{Clock, Moment};
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
 use crate::process::{ProcessId, gunicorn};
-use crate::recording::{Process, ProcessNumber};
-use crate::stack::pyspy::AttachError;
-use crate::stack::{StackReader, ThreadStack};
+use crate::recording::{Process, ProcessNumber, ThreadStack};
+use crate::stack::{AttachError, StackReader};
 use crate::stop::{Stop, StopReason};
 
 /// How many opened or closed lanes may wait for the sampling thread.

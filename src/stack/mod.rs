@@ -11,36 +11,40 @@ mod state;
 
 use std::time::Duration;
 
-use crate::recording::{Frame, State};
+use crate::recording::{Mode, ThreadStack};
 
-/// A thread of the target at the moment of a read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ThreadStack {
-    /// Python's own id of the thread.
-    pub ident: u64,
-    /// The kernel's id of the thread in pyperf's pid namespace, where it could be found.
-    pub os_id: Option<i32>,
-    /// The name that `threading` knows it by.
-    pub name: Option<String>,
-    /// Its frames, the outermost first.
-    pub frames: Vec<Frame>,
-    /// The local variables of each frame in the same order; empty unless they were asked for.
-    pub locals: Vec<Vec<Local>>,
-    /// What it was doing.
-    pub state: State,
-    /// Whether it held the GIL.
-    pub gil: bool,
+/// What to read, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// With or without stopping the process.
+    pub mode: Mode,
+    /// Which line stands for a frame.
+    pub line: Line,
+    /// Read local variables, each cut to this many characters times 128; 0 for none.
+    pub locals: u8,
 }
 
-/// A local variable of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Local {
-    /// Its name.
-    pub name: String,
-    /// Whether it is an argument of the function.
-    pub argument: bool,
-    /// Its value as text, cut to a bounded length. Not fit to be shown as it is: it can hold a secret.
-    pub value: String,
+/// Which line of a function is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The line that is being executed.
+    Current,
+    /// The first line of the function.
+    First,
+}
+
+/// A process could not be read from the start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// py-spy knows no layout for this interpreter.
+    #[error("Python {version} is not supported")]
+    Version {
+        /// The version that was found.
+        version: String,
+    },
+    /// There is no interpreter that can be read, or not yet.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 /// Why a read gave no stacks.

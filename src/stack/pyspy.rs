@@ -13,47 +13,13 @@ use remoteprocess::ProcessMemory;
 
 use super::request::is_serving;
 use super::state::{Activity, OsThreads, decide};
-use super::{Local, ReadError, StackReader, ThreadStack};
+use super::{AttachError, Line, Options, ReadError, StackReader};
 use crate::clock::Clock;
 use crate::process::image::Image;
-use crate::recording::{Frame, Mode};
+use crate::recording::{Frame, Local, Mode, ThreadStack};
 
 /// How often a read is tried again when the memory changed under it.
 const TRIES: u32 = 3;
-
-/// What to read, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// With or without stopping the process.
-    pub mode: Mode,
-    /// Which line stands for a frame.
-    pub line: Line,
-    /// Read local variables, each cut to this many characters times 128; 0 for none.
-    pub locals: u8,
-}
-
-/// Which line of a function is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// The line that is being executed.
-    Current,
-    /// The first line of the function.
-    First,
-}
-
-/// A process could not be read from the start.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AttachError {
-    /// py-spy knows no layout for this interpreter.
-    #[error("Python {version} is not supported")]
-    Version {
-        /// The version that was found.
-        version: String,
-    },
-    /// There is no interpreter that can be read, or not yet.
-    #[error("{0}")]
-    Unreadable(String),
-}
 
 /// Reads one process through py-spy.
 pub struct PySpyReader {
@@ -76,7 +42,7 @@ impl PySpyReader {
     pub fn attach(pid: i32, options: Options, clock: Clock) -> Result<Self, AttachError> {
         let unreadable = |why: &dyn std::fmt::Display| AttachError::Unreadable(why.to_string());
         let image = Image::open(pid).map_err(|error| unreadable(&error))?;
-        let spy = guarded(|| PythonSpy::new(pid, &config(options))).map_err(|error| AttachError::Unreadable(error))?;
+        let spy = guarded(|| PythonSpy::new(pid, &config(options))).map_err(AttachError::Unreadable)?;
         let version = (spy.version.major, spy.version.minor);
         if !matches!(version, (2, 3..=7) | (3, 3..=15)) {
             return Err(AttachError::Version { version: spy.version.to_string() });
@@ -120,7 +86,7 @@ impl PySpyReader {
 
     fn thread(&mut self, trace: StackTrace, before: &[(i32, Option<Activity>)]) -> ThreadStack {
         let os_id = self.kernel_id(&trace);
-        let (frames, locals): (Vec<_>, Vec<_>) = trace.frames.into_iter().rev().map(|frame| self.frame(frame)).unzip();
+        let (frames, locals): (Vec<_>, Vec<_>) = trace.frames.into_iter().rev().map(owned).unzip();
         let serving = is_serving(&frames);
         let activity = os_id.and_then(|tid| self.activity_around(tid, before));
         ThreadStack {
@@ -138,10 +104,10 @@ impl PySpyReader {
     /// rather the sleeper's: running is what ran before and after.
     fn activity_around(&mut self, tid: i32, before: &[(i32, Option<Activity>)]) -> Option<Activity> {
         let earlier = before.iter().find(|(known, _)| *known == tid).and_then(|(_, activity)| *activity);
-        match (earlier, self.options.mode) {
-            (Some(earlier), Mode::Blocking) => Some(earlier),
-            (Some(earlier @ (Activity::Sleeping | Activity::Uninterruptible)), _) => Some(earlier),
-            (Some(Activity::Running) | None, _) => self.threads.activity(tid),
+        match earlier {
+            Some(Activity::Running) if self.options.mode == Mode::NonBlocking => self.threads.activity(tid),
+            Some(earlier) => Some(earlier),
+            None => self.threads.activity(tid),
         }
     }
 
@@ -160,22 +126,6 @@ impl PySpyReader {
             let own: i32 = self.spy.process.copy_struct(descriptor.checked_add(*offset)?).ok()?;
             self.threads.outside(own)
         })
-    }
-
-    fn frame(&self, frame: py_spy::Frame) -> (Frame, Vec<Local>) {
-        let locals = frame.locals.unwrap_or_default().into_iter();
-        let locals = locals.map(|local| Local {
-            name: local.name,
-            argument: local.arg,
-            value: local.repr.unwrap_or_else(|| "?".into()),
-        });
-        let frame = Frame {
-            function: frame.name,
-            file: frame.filename,
-            short_file: frame.short_filename,
-            line: u32::try_from(frame.line).unwrap_or(0),
-        };
-        (frame, locals.collect())
     }
 }
 
@@ -227,4 +177,20 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
         Ok(result) => result.map_err(|error| format!("{error:#}")),
         Err(_) => Err("the memory of the process makes no sense".into()),
     }
+}
+
+/// A frame and its local variables in our own words.
+fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
+    let locals = frame.locals.unwrap_or_default().into_iter().map(|local| Local {
+        name: local.name,
+        argument: local.arg,
+        value: local.repr.unwrap_or_else(|| "?".into()),
+    });
+    let frame = Frame {
+        function: frame.name,
+        file: frame.filename,
+        short_file: frame.short_filename,
+        line: u32::try_from(frame.line).unwrap_or(0),
+    };
+    (frame, locals.collect())
 }

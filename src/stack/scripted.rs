@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{ReadError, StackReader, ThreadStack};
-use crate::recording::{Frame, State};
+use super::{ReadError, StackReader};
+use crate::recording::{Frame, State, ThreadStack};
 
 /// Gives one prepared answer per read, and says that the process has ended when there is none left.
 #[derive(Debug, Default)]

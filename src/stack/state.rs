@@ -23,11 +23,10 @@ pub(super) enum Activity {
 /// Decides the state of a thread. `None` stands for a thread that the kernel's list does not show.
 pub(super) const fn decide(activity: Option<Activity>, serving: bool) -> State {
     match (activity, serving) {
-        (Some(Activity::Running), _) => State::Running,
+        // Where nothing proves that a thread sleeps it counts: work must not disappear from a graph.
+        (Some(Activity::Running), _) | (None, false) => State::Running,
         (_, true) => State::Waiting,
         (Some(_), false) => State::Idle,
-        // Nothing proves that it sleeps, and work must not disappear from a graph.
-        (None, false) => State::Running,
     }
 }
 
@@ -62,13 +61,12 @@ impl OsThreads {
     pub(super) fn outside(&mut self, own: i32) -> Option<i32> {
         let outside = match &mut self.namespace {
             Namespace::Ours => own,
-            Namespace::Inner(map) => match map.get(&own) {
-                Some(outside) => *outside,
-                None => {
+            Namespace::Inner(map) => {
+                if !map.contains_key(&own) {
                     *map = inner_threads(self.pid);
-                    *map.get(&own)?
                 }
-            },
+                *map.get(&own)?
+            }
         };
         self.activity(outside).map(|_| outside)
     }

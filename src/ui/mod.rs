@@ -5,7 +5,7 @@
 
 mod live;
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Style};
 
@@ -36,13 +36,13 @@ impl Ui {
     }
 
     /// Shows how the sampler is doing until the end is asked for.
-    pub fn follow(&self, sampler: &Sampler, stop: &Stop) {
+    pub fn follow(self, sampler: &Sampler, stop: &Stop) {
         let live = self.verbosity == Verbosity::Normal && stderr().is_terminal();
         live::follow(sampler, stop, live);
     }
 
     /// Something to know that is no failure.
-    pub fn note(&self, text: &str) {
+    pub fn note(self, text: &str) {
         if self.verbosity == Verbosity::Normal {
             let style = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
             let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {text}");
@@ -50,17 +50,24 @@ impl Ui {
     }
 
     /// A file that was written, and what there is to say of it.
-    pub fn written(&self, path: &str, about: &str) {
+    pub fn written(self, path: &str, about: &str) {
         match self.verbosity {
             Verbosity::Normal => self.result(&format!("{path}: {about}\n")),
             Verbosity::PathOnly => self.result(&format!("{path}\n")),
         }
     }
 
-    /// A result as it is, its line ends included.
-    pub fn result(&self, text: &str) {
+    /// A text as it is, its line ends included; its colours only where they can be seen.
+    pub fn result(self, text: &str) {
         let mut out = anstream::stdout().lock();
         let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    }
+
+    /// A file that goes to standard output.
+    pub fn bytes(self, bytes: &[u8]) {
+        let mut out = stdout().lock();
+        let _ = out.write_all(bytes);
         let _ = out.flush();
     }
 }

@@ -1,0 +1,33 @@
+//! A thread as one read of its process shows it, before it is interned.
+
+use super::{Frame, State};
+
+/// A thread of the target at the moment of a read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadStack {
+    /// Python's own id of the thread.
+    pub ident: u64,
+    /// The kernel's id of the thread in pyperf's pid namespace, where it could be found.
+    pub os_id: Option<i32>,
+    /// The name that `threading` knows it by.
+    pub name: Option<String>,
+    /// Its frames, the outermost first.
+    pub frames: Vec<Frame>,
+    /// The local variables of each frame in the same order; empty unless they were asked for.
+    pub locals: Vec<Vec<Local>>,
+    /// What it was doing.
+    pub state: State,
+    /// Whether it held the GIL.
+    pub gil: bool,
+}
+
+/// A local variable of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Its name.
+    pub name: String,
+    /// Whether it is an argument of the function.
+    pub argument: bool,
+    /// Its value as text, cut to a bounded length. Not fit to be shown as it is: it can hold a secret.
+    pub value: String,
+}

@@ -30,7 +30,7 @@ impl Origin {
     /// Tells by the path of a frame's file.
     #[must_use]
     pub fn of(file: &str) -> Self {
-        if file.contains("/site-packages/gunicorn/") || file.contains("/dist-packages/gunicorn/") {
+        if file.contains("-packages/gunicorn/") || file.ends_with("/bin/gunicorn") {
             Self::Gunicorn
         } else if file.contains("/site-packages/") || file.contains("/dist-packages/") {
             Self::Library
@@ -184,6 +184,7 @@ mod tests {
     fn the_path_tells_whose_code_it_is() {
         let venv = "/srv/venv/lib/python3.11";
         assert_eq!(Origin::of(&format!("{venv}/site-packages/gunicorn/app/base.py")), Origin::Gunicorn);
+        assert_eq!(Origin::of("/srv/venv/bin/gunicorn"), Origin::Gunicorn);
         assert_eq!(Origin::of(&frame().file), Origin::Library);
         assert_eq!(Origin::of("/usr/lib/python3/dist-packages/requests/api.py"), Origin::Library);
         assert_eq!(Origin::of("/usr/lib/python3.11/json/decoder.py"), Origin::Stdlib);

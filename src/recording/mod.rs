@@ -2,7 +2,7 @@
 //!
 //! A [`Recording`] is what the sampler hands back and what a file holds. It labels nothing and filters nothing: idle threads
 //! and supervisors are in it too, so that every question can be asked later. Nothing here starts a thread or knows where
-//! the data came from; only [`file`] touches the disk.
+//! the data came from; only [`mod@file`] touches the disk.
 
 pub mod file;
 mod losses;

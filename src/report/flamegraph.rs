@@ -3,7 +3,6 @@
 //! Frames take their colour from whose code they are, and a shade of it from their name, so that the same function looks
 //! the same in every graph.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
@@ -15,12 +14,17 @@ use crate::profile::{Label, Origin};
 /// What the colours mean, for the subtitle.
 const LEGEND: &str = "colours: app orange, libraries blue, gunicorn green, standard library grey";
 
+/// The colour of all that is no frame.
+const LEVEL: Color = Color { r: 205, g: 205, b: 225 };
+
 /// Draws the report, outermost frames on top.
 pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     let mut palette = PaletteMap::default();
     for label in report.profile.labels() {
         palette.insert(&label.text, color(label));
     }
+    // inferno's own name for the root, which would otherwise be a hot red.
+    palette.insert("all", LEVEL);
     let mut options = Options::default();
     options.title = report.title();
     options.subtitle = Some(format!("{} · {LEGEND}", report.subtitle()));
@@ -37,11 +41,12 @@ pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
 }
 
 fn color(label: &Label) -> Color {
-    let mut hasher = DefaultHasher::new();
-    label.text.hash(&mut hasher);
-    let shade = (hasher.finish() % 32) as u8;
+    // FNV-1a: the same on every machine and in every version, as a committed picture needs it.
+    let hash =
+        label.text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let [shade, ..] = (hash >> 16 & 31).to_le_bytes();
     let (r, g, b) = match label.origin {
-        Origin::Level => (205, 205, 225),
+        Origin::Level => return LEVEL,
         Origin::App => (223 + shade, 120 + 2 * shade, 50 + shade),
         Origin::Library => (110 + shade, 165 + shade, 214 + shade),
         Origin::Gunicorn => (110 + shade, 190 + shade, 110 + shade),

@@ -90,3 +90,67 @@ impl Sampling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interned::Id;
+    use crate::stack::scripted::{ScriptedReader, thread};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::sync_channel;
+
+    /// Runs the loop over one scripted process until its lane closes; returns its events and what was lost.
+    fn run(reader: ScriptedReader, room: usize) -> (Vec<Event>, crate::recording::Losses, bool) {
+        let (lanes, opened) = sync_channel(1);
+        let (events, received) = sync_channel(room);
+        let clock = Clock::start();
+        let counters = Arc::new(Counters::default());
+        let useless = Arc::new(AtomicBool::new(false));
+        let lane = Lane { reader: Box::new(reader), failures: 0, useless: Arc::clone(&useless) };
+        lanes.send(LaneChange::Open(Id::from_index(0), lane)).expect("there is room");
+        let stop = Stop::default();
+        let sampling = Sampling {
+            pace: Pace::new(10_000, 1),
+            start: clock.now(),
+            end: None,
+            clock,
+            stop: stop.clone(),
+            opened,
+            events,
+            counters: Arc::clone(&counters),
+        };
+        let running = std::thread::Builder::new().spawn(move || sampling.run()).expect("a thread");
+        // Our hold on the flag is the last one when the lane is gone.
+        while Arc::strong_count(&useless) > 1 {
+            std::thread::yield_now();
+        }
+        stop.request(StopReason::Interrupted);
+        running.join().expect("it ends");
+        (received.try_iter().collect(), counters.losses(), useless.load(Relaxed))
+    }
+
+    #[test]
+    fn every_answer_of_a_reader_becomes_an_event_until_the_process_ends() {
+        let answers = ["main;view", "main;query"].map(|stack| Ok(vec![thread(7, stack)]));
+        let (events, losses, _) = run(ScriptedReader::new(answers), 8);
+        assert!(matches!(&events[..], [Event::Stacks(..), Event::Stacks(..)]), "{events:?}");
+        assert_eq!((losses.unreadable, losses.dropped), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted() {
+        let answers = (0..5).map(|_| Ok(vec![thread(7, "main")]));
+        let (events, losses, _) = run(ScriptedReader::new(answers), 2);
+        assert_eq!((events.len(), losses.dropped), (2, 3));
+    }
+
+    #[test]
+    fn a_reader_that_fails_again_and_again_is_given_back() {
+        let torn = || Err(ReadError::Unreadable("torn".into()));
+        let once = ScriptedReader::new([torn(), Ok(vec![thread(7, "main")])]);
+        let (events, losses, useless) = run(once, 8);
+        assert_eq!((events.len(), losses.unreadable, useless), (1, 1, false));
+        let (_, losses, useless) = run(ScriptedReader::new((0..TOO_MANY_FAILURES + 5).map(|_| torn())), 8);
+        assert_eq!((losses.unreadable, useless), (u64::from(TOO_MANY_FAILURES), true));
+    }
+}

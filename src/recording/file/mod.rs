@@ -93,3 +93,144 @@ fn database(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> 
     let path = path.to_path_buf();
     move |source| FileError::Database { what, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Frame, Losses, Mode, Process, ProcessId, Recording, Role, Run, Sample, State, Thread};
+    use super::*;
+    use crate::clock::Moment;
+    use crate::interned::Id;
+    use std::time::{Duration, SystemTime};
+
+    /// A folder of its own for each test, removed when it ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("pyperf-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).expect("a folder for temporary files");
+            Self(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("run.pyperf")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn recording() -> Recording {
+        let mut recording = Recording::new(Run {
+            target: "gunicorn booking:app, pid 10".into(),
+            started: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_795_383_153_000_000_007),
+            rate: 100,
+            mode: Mode::Blocking,
+        });
+        recording.processes.push(Process {
+            id: ProcessId { pid: 11, started: 4711 },
+            role: Role::Worker,
+            root: 10,
+            python: "3.11.7".into(),
+            born: Moment::from_nanos(5),
+            died: None,
+        });
+        recording
+    }
+
+    fn sample(recording: &mut Recording, nanos: u64, functions: &[&str]) {
+        let thread = Thread { process: Id::from_index(0), ident: u64::MAX - nanos % 2 };
+        let thread = recording.thread(thread, (nanos > 20).then(|| "MainThread".into()), Some(11));
+        let frames = functions.iter().map(|function| Frame {
+            function: (*function).into(),
+            file: "/srv/app.py".into(),
+            short_file: None,
+            line: 3,
+        });
+        let (stack, _) = recording.stacks.insert(frames);
+        let moment = Moment::from_nanos(nanos);
+        recording.samples.push(Sample { moment, thread, stack, state: State::Waiting, gil: nanos % 2 == 0 });
+    }
+
+    fn assert_equal(one: &Recording, other: &Recording) {
+        assert_eq!(one.run, other.run);
+        assert_eq!(one.processes, other.processes);
+        assert_eq!(one.thread_labels, other.thread_labels);
+        assert_eq!(one.losses, other.losses);
+        assert_eq!((one.length, one.stopped), (other.length, other.stopped));
+        assert!(one.threads.iter().eq(other.threads.iter()));
+        assert!(one.stacks.stacks().iter().eq(other.stacks.stacks().iter()));
+        assert!(one.stacks.frames().iter().eq(other.stacks.frames().iter()));
+        assert!(one.samples.iter().eq(other.samples.iter()));
+    }
+
+    #[test]
+    fn what_was_written_in_batches_is_read_back_whole() {
+        let folder = Folder::new("batches");
+        let mut recording = recording();
+        let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        for batch in 0..4 {
+            for at in 0..10 {
+                sample(&mut recording, batch * 10 + at, &["main", ["view", "query"][at as usize % 2]]);
+            }
+            recording.losses = Losses { late: batch, ..Losses::default() };
+            recording.length = Duration::from_secs(batch);
+            file.append(&recording).expect("a batch");
+            assert_equal(&read(&folder.file()).expect("readable while it grows"), &recording);
+        }
+        recording.processes[0].died = Some(Moment::from_nanos(99));
+        file.append(&recording).expect("a batch without samples");
+        assert_equal(&read(&folder.file()).expect("readable"), &recording);
+    }
+
+    #[test]
+    fn a_sample_takes_less_than_forty_bytes() {
+        let folder = Folder::new("size");
+        let mut recording = recording();
+        let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        for tick in 0..100_000 {
+            sample(&mut recording, tick * 2_500_000, &["main", "view"]);
+        }
+        file.append(&recording).expect("a batch");
+        let size = std::fs::metadata(folder.file()).expect("it is there").len();
+        assert!(size < 40 * 100_000, "{size} bytes");
+    }
+
+    #[test]
+    fn a_recording_is_never_overwritten_nor_a_symlink_followed() {
+        let folder = Folder::new("exists");
+        let run = recording().run;
+        std::os::unix::fs::symlink("/nowhere", folder.file()).expect("a symlink");
+        assert!(matches!(RecordingFile::create(&folder.file(), &run), Err(FileError::Exists(_))));
+    }
+
+    #[test]
+    fn foreign_damaged_and_newer_files_are_refused_with_a_reason() {
+        let folder = Folder::new("foreign");
+        std::fs::write(folder.file(), "not a database, but long enough to be taken for one ".repeat(40))
+            .expect("written");
+        assert!(matches!(read(&folder.file()), Err(FileError::Foreign(_))));
+        assert!(matches!(read(&folder.0.join("missing")), Err(FileError::Database { .. })));
+
+        std::fs::remove_file(folder.file()).expect("removed");
+        let recording = recording();
+        let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        file.append(&recording).expect("a batch");
+        drop(file);
+        let change = |sql: &str| {
+            let connection = rusqlite::Connection::open(folder.file()).expect("opens");
+            connection.execute_batch(sql).expect("changes");
+            read(&folder.file())
+        };
+        assert!(matches!(change("INSERT INTO sample VALUES (1, 9, 0, 0, 0)"), Err(FileError::Damaged { .. })));
+        assert!(matches!(
+            change("DELETE FROM sample; INSERT INTO stack VALUES (1, 7, 0)"),
+            Err(FileError::Damaged { .. })
+        ));
+        assert!(matches!(change("UPDATE run SET rate = 'often'"), Err(FileError::Database { .. })));
+        assert!(matches!(change("PRAGMA user_version = 99"), Err(FileError::Version { found: 99, .. })));
+    }
+}

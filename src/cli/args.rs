@@ -71,7 +71,7 @@ pub(super) struct AttachArgs {
     #[arg(short, long, value_name = "SECONDS", value_parser = duration)]
     pub(super) duration: Option<Duration>,
 
-    /// File to write, `-` for standard output [default: profile-<pid of the master>.svg]
+    /// File to write, `-` for standard output [default: profile-PID.svg, the pid being the master's]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 

@@ -6,6 +6,7 @@
 
 pub mod pyspy;
 pub mod request;
+mod roots;
 pub mod scripted;
 mod state;
 

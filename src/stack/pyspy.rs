@@ -12,6 +12,7 @@ use py_spy::{PythonSpy, StackTrace};
 use remoteprocess::ProcessMemory;
 
 use super::request::is_serving;
+use super::roots::Roots;
 use super::state::{Activity, OsThreads, decide};
 use super::{AttachError, Line, Options, ReadError, StackReader};
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ pub struct PySpyReader {
     spy: PythonSpy,
     image: Image,
     threads: OsThreads,
+    roots: Roots,
     /// Python's threads at the last read: ident and kernel id.
     known: Vec<(u64, i32)>,
     options: Options,
@@ -51,6 +53,7 @@ impl PySpyReader {
             spy,
             image,
             threads: OsThreads::new(pid),
+            roots: Roots::default(),
             known: Vec::new(),
             options,
             clock,
@@ -134,7 +137,8 @@ impl StackReader for PySpyReader {
         let mut failure = String::new();
         for _ in 0..TRIES {
             match self.read_once() {
-                Ok(stacks) => return Ok(stacks),
+                Ok(stacks) if self.options.mode == Mode::Blocking || self.roots.believe(&stacks) => return Ok(stacks),
+                Ok(_) => failure = "its stacks changed while they were read".into(),
                 Err(_) if !self.image.is_current() => return Err(ReadError::Gone),
                 Err(error) => failure = error,
             }

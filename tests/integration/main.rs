@@ -3,7 +3,10 @@
 //! Every test starts what it needs (a Python, an environment made by pip, a gunicorn tree) through `support`, which installs what
 //! is missing or fails with the reason; nothing is skipped. What a test starts dies with the guard that holds it.
 
-#![expect(clippy::expect_used, reason = "in a test the failed expectation is the report")]
+#![expect(clippy::expect_used, clippy::panic, reason = "in a test the failed expectation is the report")]
 
+mod attach;
+mod recordings;
 mod support;
 mod support_works;
+mod views;

@@ -49,4 +49,4 @@ def held_request(gate):
     sys.stderr.write("held by {}\n".format(gate))
     sys.stderr.flush()
     while not os.path.exists(gate):
-        time.sleep(0.01)
+        time.sleep(0.05)

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::python::Python;
 
-/// What is installed into an environment. Each has Flask, so that every sample application runs in every one.
+/// What is installed into an environment. Each with a server has Flask, so that every sample application runs in every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packages {
     /// The newest gunicorn that the Python supports.
@@ -20,6 +20,8 @@ pub enum Packages {
     Gevent,
     /// Eventlet, and the last gunicorn that has a worker for it.
     Eventlet,
+    /// py-spy, which reads the same stacks as pyperf; the only one without a server.
+    PySpy,
 }
 
 impl Packages {
@@ -29,6 +31,7 @@ impl Packages {
             Packages::Titles => "titles",
             Packages::Gevent => "gevent",
             Packages::Eventlet => "eventlet",
+            Packages::PySpy => "py-spy",
         }
     }
 
@@ -39,11 +42,13 @@ impl Packages {
         const SETPROCTITLE: &str = include_str!("../requirements/setproctitle.txt");
         const GEVENT: &str = include_str!("../requirements/gevent.txt");
         const EVENTLET: &str = include_str!("../requirements/eventlet.txt");
+        const PY_SPY: &str = include_str!("../requirements/py-spy.txt");
         match self {
             Packages::Web => [FLASK, GUNICORN].concat(),
             Packages::Titles => [FLASK, GUNICORN, SETPROCTITLE].concat(),
             Packages::Gevent => [FLASK, GUNICORN, GEVENT].concat(),
             Packages::Eventlet => [FLASK, EVENTLET].concat(),
+            Packages::PySpy => PY_SPY.to_owned(),
         }
     }
 }

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::User;
 
 use super::environment::Environment;
+use super::namespace::Namespace;
 use super::output::Output;
 use super::process::{self, Process};
 use super::{apps, http};
@@ -39,7 +40,7 @@ pub enum Launcher {
 }
 
 /// A gunicorn to be started: one sync worker with the plain application, launched by its script, unless told otherwise.
-pub struct Configuration {
+pub struct Configuration<'a> {
     environment: Environment,
     launcher: Launcher,
     workers: usize,
@@ -47,36 +48,42 @@ pub struct Configuration {
     application: String,
     arguments: Vec<String>,
     user: Option<User>,
+    namespace: Option<&'a Namespace>,
 }
 
-impl Configuration {
-    pub fn launcher(self, launcher: Launcher) -> Configuration {
+impl<'a> Configuration<'a> {
+    pub fn launcher(self, launcher: Launcher) -> Configuration<'a> {
         Configuration { launcher, ..self }
     }
 
-    pub fn workers(self, workers: usize) -> Configuration {
+    pub fn workers(self, workers: usize) -> Configuration<'a> {
         Configuration { workers, ..self }
     }
 
-    pub fn class(self, class: WorkerClass) -> Configuration {
+    pub fn class(self, class: WorkerClass) -> Configuration<'a> {
         Configuration { class, ..self }
     }
 
     /// Another application of `apps/`, such as `flask_api:application`.
-    pub fn application(self, application: &str) -> Configuration {
+    pub fn application(self, application: &str) -> Configuration<'a> {
         Configuration { application: application.to_owned(), ..self }
     }
 
     /// Further arguments for gunicorn.
-    pub fn arguments<const N: usize>(self, arguments: [&str; N]) -> Configuration {
+    pub fn arguments<const N: usize>(self, arguments: [&str; N]) -> Configuration<'a> {
         Configuration { arguments: arguments.map(str::to_owned).to_vec(), ..self }
     }
 
     /// Runs all of it as this user. For another than one's own one must be root, and the environment of [`Python::shared`].
     ///
     /// [`Python::shared`]: super::python::Python::shared
-    pub fn user(self, user: User) -> Configuration {
+    pub fn user(self, user: User) -> Configuration<'a> {
         Configuration { user: Some(user), ..self }
+    }
+
+    /// Runs all of it inside the namespace.
+    pub fn inside(self, namespace: &'a Namespace) -> Configuration<'a> {
+        Configuration { namespace: Some(namespace), ..self }
     }
 
     /// Starts it and waits until it listens and all workers have loaded the application.
@@ -88,6 +95,7 @@ impl Configuration {
         let log = Output::of(reader);
         let (address, pid) = parse_listening(&log.wait_for("Listening at: "));
         log.wait_for_lines("Worker ready: ", self.workers);
+        let pid = self.namespace.map_or(pid, |namespace| namespace.outside(pid));
         Gunicorn { process, log, pid, address }
     }
 
@@ -99,7 +107,10 @@ impl Configuration {
             // The exit after it keeps the shell from replacing itself with gunicorn.
             Launcher::Shell => vec!["sh".into(), "-c".into(), r#""$@"; exit $?"#.into(), "sh".into(), script],
         };
-        let mut command = Command::new(&launch[0]);
+        let mut command = match self.namespace {
+            Some(namespace) => namespace.command(&launch[0]),
+            None => Command::new(&launch[0]),
+        };
         command.args(&launch[1..]);
         command.arg("--config").arg(apps().join("gunicorn_settings.py"));
         command.arg("--chdir").arg(apps()).args(["--bind", "127.0.0.1:0"]);
@@ -131,7 +142,7 @@ pub struct Gunicorn {
 
 impl Gunicorn {
     /// The gunicorn of `environment`, to be configured and started.
-    pub fn of(environment: &Environment) -> Configuration {
+    pub fn of<'a>(environment: &Environment) -> Configuration<'a> {
         Configuration {
             environment: environment.clone(),
             launcher: Launcher::Script,
@@ -140,6 +151,7 @@ impl Gunicorn {
             application: "api:application".to_owned(),
             arguments: Vec::new(),
             user: None,
+            namespace: None,
         }
     }
 
@@ -156,6 +168,13 @@ impl Gunicorn {
     /// The process ids of the master's running children.
     pub fn workers(&self) -> Vec<i32> {
         process::children(self.pid)
+    }
+
+    /// The process ids of the first `count` workers that became ready since the start, in that order, whoever their master is.
+    pub fn ready(&self, count: usize) -> Vec<i32> {
+        let lines = self.log.wait_for_lines("Worker ready: ", count);
+        let pid = |line: &String| line.rsplit(' ').next().and_then(|pid| pid.parse().ok());
+        lines.iter().take(count).map(|line| pid(line).expect("the line ends with a pid")).collect()
     }
 
     /// Where it listens.
@@ -179,6 +198,7 @@ impl Gunicorn {
     }
 
     /// As [`Gunicorn::get`], on a thread.
+    #[expect(clippy::disallowed_methods, reason = "the thread hands over its result")]
     pub fn get_in_background(&self, path: &str) -> JoinHandle<String> {
         let (address, path) = (self.address, path.to_owned());
         thread::spawn(move || http::get(address, &path))

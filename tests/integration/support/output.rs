@@ -29,6 +29,7 @@ struct Seen {
 
 impl Output {
     /// Reads `pipe` to its end on a thread of its own.
+    #[expect(clippy::disallowed_methods, reason = "the thread ends with the pipe")]
     pub fn of(mut pipe: impl Read + Send + 'static) -> Output {
         let shared = Arc::<Shared>::default();
         let writer = Arc::clone(&shared);

@@ -61,6 +61,16 @@ pub fn is_alive(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| runs(&stat))
 }
 
+/// The process ids of all that runs.
+pub fn all() -> Vec<i32> {
+    everyone().iter().filter(|stat| runs(stat)).map(|stat| stat.pid).collect()
+}
+
+/// The state of a process as one letter of `proc_pid_stat(5)`.
+pub fn state(pid: i32) -> char {
+    stat(pid).expect("the process exists").state
+}
+
 /// The running children of a process, by pid.
 pub fn children(parent: i32) -> Vec<i32> {
     let mut pids: Vec<i32> =

@@ -1,16 +1,20 @@
 //! The binary under test, run as a user would run it.
 
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::User;
 
+use super::namespace::Namespace;
 use super::output::Output;
 use super::process::{self, Process};
 use super::wait::PATIENCE;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pyperf");
 
 /// A pyperf command line to be run.
 pub struct Pyperf {
@@ -20,9 +24,39 @@ pub struct Pyperf {
 impl Pyperf {
     /// `pyperf` with these arguments.
     pub fn new<Argument: Into<OsString>>(arguments: impl IntoIterator<Item = Argument>) -> Pyperf {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pyperf"));
+        Pyperf::by(Command::new(PROGRAM), arguments)
+    }
+
+    /// As [`Pyperf::new`], started inside the namespace.
+    pub fn inside<Argument: Into<OsString>>(
+        namespace: &Namespace,
+        arguments: impl IntoIterator<Item = Argument>,
+    ) -> Pyperf {
+        Pyperf::by(namespace.command(PROGRAM), arguments)
+    }
+
+    /// Samples a process and its descendants.
+    pub fn attach<'a>(pid: i32, arguments: impl IntoIterator<Item = &'a str>) -> Pyperf {
+        let target = ["attach".to_owned(), "--pid".to_owned(), pid.to_string()];
+        Pyperf::new(target.into_iter().chain(arguments.into_iter().map(str::to_owned)))
+    }
+
+    fn by<Argument: Into<OsString>>(mut command: Command, arguments: impl IntoIterator<Item = Argument>) -> Pyperf {
         command.args(arguments.into_iter().map(Into::into));
+        // A test run by sudo is not a pyperf run by sudo.
+        command.env_remove("SUDO_UID").env_remove("SUDO_GID");
         Pyperf { command }
+    }
+
+    /// Runs it as another user, which only root can do.
+    pub fn user(mut self, user: &User) -> Pyperf {
+        self.command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        self
+    }
+
+    /// Runs it as sudo would when this user calls it.
+    pub fn sudo_of(self, user: &User) -> Pyperf {
+        self.env("SUDO_UID", &user.uid.to_string()).env("SUDO_GID", &user.gid.to_string())
     }
 
     /// Runs it in this directory.
@@ -114,7 +148,19 @@ pub struct Finished {
 impl Finished {
     /// Panics with its output unless it ended with code 0.
     pub fn succeeded(self) -> Finished {
-        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.ended_with(0)
+    }
+
+    /// Panics with its output unless it ended with this code.
+    pub fn ended_with(self, code: i32) -> Finished {
+        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Panics unless its errors contain all of these.
+    pub fn says(self, parts: &[&str]) -> Finished {
+        let missing = parts.iter().find(|part| !self.stderr.contains(**part));
+        assert!(missing.is_none(), "{missing:?} is missing in:\n{}", self.stderr);
         self
     }
 }

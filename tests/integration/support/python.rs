@@ -83,6 +83,7 @@ impl fmt::Display for Python {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "where the Pythons are is said by the session")]
 fn on_path() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let programs: Vec<PathBuf> =
@@ -90,6 +91,7 @@ fn on_path() -> impl Iterator<Item = PathBuf> {
     programs.into_iter()
 }
 
+#[expect(clippy::disallowed_methods, reason = "where the Pythons are is said by the session")]
 fn in_pyenv() -> impl Iterator<Item = PathBuf> {
     let root = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".pyenv")));
     let versions = root.and_then(|root| fs::read_dir(root.join("versions")).ok());

@@ -3,10 +3,14 @@
 //! It is made under cargo's own directory for tests, so whatever a killed test leaves behind goes with `cargo clean`.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::unistd::{User, chown};
+
+use super::say;
 
 /// An empty directory of one's own, removed with all its contents on drop.
 pub struct TempDir {
@@ -29,6 +33,28 @@ impl TempDir {
         }
     }
 
+    /// Makes a new one that belongs to another user, which only root can do.
+    pub fn of(user: &User) -> TempDir {
+        let dir = TempDir::new();
+        chown(&dir.path, Some(user.uid), Some(user.gid)).expect("root may give its files away");
+        dir
+    }
+
+    /// The names of all that is in it, in order.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).expect("the directory is ours");
+        let name = |entry: io::Result<fs::DirEntry>| entry.expect("it is readable").file_name().display().to_string();
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A name that no other test and no other run has, for what is looked for by name.
+    pub fn unique_name(&self) -> String {
+        let own = self.path.file_name().expect("it has a name").display();
+        format!("unique-{own}")
+    }
+
     /// The path of `name` in it, whether there is such a file or not.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -44,7 +70,7 @@ impl AsRef<Path> for TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("{}: {error}", self.path.display());
+            say::aloud(&format!("{}: {error}", self.path.display()));
         }
     }
 }

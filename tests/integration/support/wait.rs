@@ -11,6 +11,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks every 10 ms until there is something to see; `None` once `deadline` has passed.
+#[expect(clippy::disallowed_methods, reason = "the clock and the pause of the tests")]
 pub fn within<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {

@@ -25,8 +25,10 @@ impl Roots {
     /// Whether every stack stands on an outermost frame that is believed.
     pub(super) fn believe(&mut self, stacks: &[ThreadStack]) -> bool {
         let mut all = true;
-        for frame in stacks.iter().filter_map(|stack| stack.frames.first()) {
-            let root = self.hasher.hash_one((&frame.function, &frame.file));
+        for stack in stacks {
+            // A thread without any frame is as rare as a new outermost one, and believed on the same terms.
+            let outermost = stack.frames.first().map(|frame| (&frame.function, &frame.file));
+            let root = self.hasher.hash_one(outermost);
             if self.believed.contains(&root) {
                 continue;
             }

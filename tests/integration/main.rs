@@ -6,6 +6,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "in a test the failed expectation is the report")]
 
 mod attach;
+mod churn;
+mod dump;
+mod idle;
+mod matrix;
 mod recordings;
 mod support;
 mod support_works;

@@ -5,11 +5,13 @@ use std::process::Command;
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::Gunicorn;
+use crate::support::process::is_alive;
 use crate::support::pyperf::Pyperf;
 use crate::support::python::Python;
 use crate::support::recording::State;
 use crate::support::sampling::Sampling;
 use crate::support::temp_dir::TempDir;
+use crate::support::wait::{self, PATIENCE};
 
 #[test]
 fn a_report_shows_the_same_as_the_run_did() {
@@ -48,7 +50,9 @@ fn a_recording_holds_what_the_graph_leaves_out() {
     let sampling = Sampling::of(gunicorn.pid());
     sampling.wait_for_samples(worker, "held_request", 10);
     let sampled = sampling.finish();
-    assert!(sampled.stacks.stacks.iter().all(|(stack, _)| !stack.last().is_some_and(|leaf| leaf.contains("arbiter.py"))));
+    assert!(
+        sampled.stacks.stacks.iter().all(|(stack, _)| !stack.last().is_some_and(|leaf| leaf.contains("arbiter.py")))
+    );
     assert!(sampled.recording.share(State::Idle, |sample| sample.role == "master") > 0.9);
     assert!(sampled.recording.share(State::Waiting, |sample| sample.pid == worker) > 0.7);
 }
@@ -98,7 +102,9 @@ fn a_recording_of_a_killed_run_can_be_reported() {
     let (gunicorn, dir) = holding();
     let sampling = Sampling::of(gunicorn.pid());
     sampling.wait_for_samples(gunicorn.workers()[0], "held_request", 10);
-    sampling.running().kill();
+    let pyperf = sampling.running();
+    pyperf.kill();
+    wait::until("pyperf to die", PATIENCE, || (!is_alive(pyperf.pid())).then_some(()));
     let recording = sampling.recording().display().to_string();
     let out = dir.join("out.txt").display().to_string();
     Pyperf::new(["report", &recording, "-f", "collapsed", "-o", &out]).run().succeeded();

@@ -15,7 +15,8 @@ fn workers_are_merged_unless_split() {
     assert!(merged.stacks.iter().all(|(stack, _)| stack[0].starts_with("<module> (gunicorn:")), "{merged:?}");
     let roots = roots(&stacks(gunicorn.pid(), &["--by", "worker"]));
     let workers = gunicorn.workers();
-    let expected: Vec<String> = workers.iter().map(|worker| format!("worker {worker}")).collect();
+    let mut expected: Vec<String> = workers.iter().map(|worker| format!("worker {worker}")).collect();
+    expected.sort_unstable();
     assert_eq!(roots, expected);
 }
 

@@ -59,7 +59,8 @@ impl Recording {
         let belonging: Vec<&Sample> = self.samples.iter().filter(|sample| belongs(sample)).collect();
         assert!(!belonging.is_empty(), "there are no such samples");
         let part = belonging.iter().filter(|sample| sample.state == state).count();
-        let [part, all] = [part, belonging.len()].map(|count| f64::from(u32::try_from(count).expect("a test is short")));
+        let [part, all] =
+            [part, belonging.len()].map(|count| f64::from(u32::try_from(count).expect("a test is short")));
         part / all
     }
 }
@@ -76,8 +77,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 fn stacks(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Vec<String>>> {
     let mut stacks = BTreeMap::from([(0, Vec::new())]);
-    let mut query =
-        connection.prepare("SELECT stack.id, caller, function FROM stack JOIN frame ON frame.id = frame ORDER BY stack.id")?;
+    let mut query = connection
+        .prepare("SELECT stack.id, caller, function FROM stack JOIN frame ON frame.id = frame ORDER BY stack.id")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let (id, caller, function): (i64, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -1,0 +1,35 @@
+//! The gallery in `profiles/` is what today's pyperf draws from the recordings in it. `PYPERF_BLESS=1` renews it.
+
+#![expect(clippy::expect_used, reason = "a test says what is wrong by failing")]
+#![expect(clippy::disallowed_methods, reason = "a test may read its own switch from the environment")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const RENDERED: &[(&str, &str)] = &[("flamegraph", "profile.svg"), ("collapsed", "profile.txt")];
+
+fn recordings() -> Vec<PathBuf> {
+    let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let cases = fs::read_dir(gallery).expect("the gallery is there").flatten();
+    cases.map(|case| case.path().join("run.pyperf")).filter(|recording| recording.exists()).collect()
+}
+
+#[test]
+fn every_case_is_what_pyperf_draws_today() {
+    let recordings = recordings();
+    assert!(!recordings.is_empty(), "the gallery is empty");
+    for recording in recordings {
+        for (format, name) in RENDERED {
+            let mut pyperf = Command::new(env!("CARGO_BIN_EXE_pyperf"));
+            let drawn = pyperf.arg("report").arg(&recording).args(["-f", format, "-o", "-"]).output().expect("it runs");
+            assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+            let committed = recording.with_file_name(name);
+            if std::env::var("PYPERF_BLESS").is_ok() {
+                fs::write(&committed, &drawn.stdout).expect("the gallery can be written");
+            }
+            let expected = fs::read(&committed).unwrap_or_default();
+            assert!(drawn.stdout == expected, "{} is out of date: PYPERF_BLESS=1", committed.display());
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The cost of one sample: a sleeping Python, 30 frames deep, read by pyperf and by the py-spy library in the same run.
 //! `cargo bench --bench read` (needs a `python3`; as root, or with `kernel.yama.ptrace_scope` at 0 or 1: it is our child)
 
-#![expect(clippy::expect_used, missing_docs, reason = "a bench that cannot run says so by failing")]
+#![expect(clippy::expect_used, reason = "a bench that cannot run says so by failing")]
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};

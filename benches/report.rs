@@ -1,7 +1,7 @@
 //! From a recording in memory to the written file, which is what Ctrl+C waits for: one million samples, 5000 distinct stacks
 //! of 30 frames. `cargo bench --bench report`
 
-#![expect(clippy::expect_used, missing_docs, reason = "a bench that cannot run says so by failing")]
+#![expect(clippy::expect_used, reason = "a bench that cannot run says so by failing")]
 
 use std::hint::black_box;
 use std::time::SystemTime;

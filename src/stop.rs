@@ -80,7 +80,7 @@ mod tests {
         let stop = Stop::default();
         let sleeper = {
             let stop = stop.clone();
-            std::thread::spawn(move || stop.wait(Duration::from_secs(600)))
+            std::thread::Builder::new().spawn(move || stop.wait(Duration::from_secs(600))).expect("a thread")
         };
         stop.request(StopReason::TargetGone);
         assert_eq!(sleeper.join().ok().flatten(), Some(StopReason::TargetGone));

@@ -13,9 +13,9 @@ use crate::process::tree::ProcessTree;
 use crate::process::{access, gunicorn};
 use crate::profile::Level;
 use crate::recording::file::RecordingFile;
-use crate::recording::{Recording, Run};
+use crate::recording::{Mode, Recording, Run};
 use crate::report::Report;
-use crate::sampler::{Attached, Options, Outcome, Sampler};
+use crate::sampler::{Attached, Options, Outcome, Sampler, StartError};
 use crate::stack::pyspy::PySpyReader;
 use crate::stop::Stop;
 use crate::ui::Ui;
@@ -46,7 +46,7 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
         let reader = PySpyReader::attach(pid, reading, clock)?;
         Ok(Attached { python: reader.version(), reader: Box::new(reader) })
     });
-    let sampler = Sampler::start(tree, attach, options, clock, &stop)?;
+    let sampler = Sampler::start(tree, attach, options, clock, &stop).map_err(|error| refusal(wish, error))?;
     ui.follow(&sampler, &stop);
     let outcome =
         sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))?;
@@ -58,6 +58,17 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// A start that failed because the process may not be stopped gets that for its reason.
+fn refusal(wish: &Attach, error: StartError) -> Problem {
+    let denied = match &error {
+        StartError::Unreadable { pid, .. } if wish.reading.mode == Mode::Blocking => {
+            access::why_not_stopped(*pid, &wish.wanted)
+        }
+        _ => None,
+    };
+    denied.map_or_else(|| error.into(), Problem::from)
 }
 
 /// The files to write, each with the pid of the root whose tree it shows; without one it shows all.

@@ -30,11 +30,19 @@ pub struct Denied {
 
 /// The kernel's words and pyperf's reading of them, as a chain of causes.
 #[derive(Debug, thiserror::Error)]
-#[error("its memory may not be opened: {error}")]
-struct Cause {
-    error: std::io::Error,
-    #[source]
-    gate: Gate,
+enum Cause {
+    #[error("its memory may not be opened: {error}")]
+    Open {
+        error: std::io::Error,
+        #[source]
+        gate: Gate,
+    },
+    #[error("it may not be stopped: {error}")]
+    Stop {
+        error: std::io::Error,
+        #[source]
+        gate: Gate,
+    },
 }
 
 /// What stands in the way.
@@ -50,6 +58,10 @@ enum Gate {
     YamaNever,
     #[error("pyperf is root, but in a container or namespace without the capability SYS_PTRACE")]
     RootWithoutCapability,
+    #[error("process {0} traces it already: a debugger or another profiler")]
+    Traced(i32),
+    #[error("ptrace is forbidden by the seccomp filter that pyperf runs under")]
+    Seccomp,
     #[error("a security module or another namespace forbids it, although pyperf has the capability SYS_PTRACE")]
     SecurityModule,
 }
@@ -64,6 +76,7 @@ impl Advice for Denied {
             Gate::RootWithoutCapability => "docker run --cap-add SYS_PTRACE …, or in Kubernetes \
                  securityContext.capabilities.add: [SYS_PTRACE]"
                 .into(),
+            Gate::Traced(_) | Gate::Seccomp => format!("pyperf attach --nonblocking {}", self.wanted),
             Gate::SecurityModule => "look for the refusal in the kernel's log: dmesg | tail, ausearch -m avc".into(),
         })
     }
@@ -89,11 +102,25 @@ pub fn check(pid: i32, wanted: &Wanted) -> Result<(), Denied> {
                     .map_or_else(|_| "unknown".into(), |stat| stat.comm),
                 wanted: wanted.clone(),
                 gate,
-                cause: Cause { error, gate },
+                cause: Cause::Open { error, gate },
             })
         }
         _ => Ok(()),
     }
+}
+
+/// Why a process that may be read cannot be stopped for it (`--blocking`), where that can be told.
+#[must_use]
+pub fn why_not_stopped(pid: i32, wanted: &Wanted) -> Option<Denied> {
+    let target = Process::new(pid).and_then(|process| process.status()).ok()?;
+    let own = Process::myself().and_then(|process| process.status()).ok()?;
+    let gate = match (target.tracerpid, own.seccomp) {
+        (0, Some(1..)) => Gate::Seccomp,
+        (0, _) => return None,
+        (tracer, _) => Gate::Traced(tracer),
+    };
+    let error = std::io::Error::from(nix::errno::Errno::EPERM);
+    Some(Denied { pid, comm: target.name, wanted: wanted.clone(), gate, cause: Cause::Stop { error, gate } })
 }
 
 /// What decides about access.

@@ -145,8 +145,11 @@ mod tests {
         style: FrameStyle { lines: true, full_files: false },
     };
 
-    /// Two workers and a master with one thread each; samples are (process, stack, state, gil).
-    fn recording(samples: &[(u32, &[(&str, u32)], State, bool)]) -> Recording {
+    /// Process, frames with their lines, state, GIL.
+    type Taken<'a> = (u32, &'a [(&'a str, u32)], State, bool);
+
+    /// A master and two workers with one thread each.
+    fn recording(samples: &[Taken<'_>]) -> Recording {
         let mut recording = Recording::new(Run {
             target: "gunicorn".into(),
             started: SystemTime::UNIX_EPOCH,

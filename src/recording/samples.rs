@@ -202,11 +202,11 @@ mod tests {
     #[test]
     fn a_sample_of_an_ordinary_run_takes_seven_bytes_at_most() {
         let mut log = SampleLog::default();
-        for tick in 0..1000u64 {
+        for tick in 0..1000u32 {
             log.push(Sample {
-                moment: Moment::from_nanos(tick * 2_500_000),
-                thread: Id::from_index(tick as u32 % 4),
-                stack: Id::from_index(tick as u32 * 7),
+                moment: Moment::from_nanos(u64::from(tick) * 2_500_000),
+                thread: Id::from_index(tick % 4),
+                stack: Id::from_index(tick * 7),
                 state: State::Running,
                 gil: true,
             });

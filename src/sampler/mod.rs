@@ -20,7 +20,7 @@ pub use pace::Pace;
 pub use watch::{Attach, Attached};
 
 use crate::clock::{Clock, Moment};
-use crate::problem::Advice;
+use crate::problem::{Advice, Exit};
 use crate::process::ProcessId;
 use crate::process::tree::ProcessTree;
 use crate::recording::file::{FileError, RecordingFile};
@@ -59,6 +59,9 @@ pub enum StartError {
     /// The target ended before it could be sampled.
     #[error("the process has ended before it could be sampled")]
     Gone,
+    /// Told to stop before there was anything to stop.
+    #[error("interrupted before the first sample")]
+    Interrupted,
     /// The system has no thread left for pyperf.
     #[error("cannot start a thread")]
     NoThread(#[source] std::io::Error),
@@ -76,8 +79,12 @@ impl Advice for StartError {
             Self::Unreadable { .. } => {
                 Some("try again: a program that has just been started has no interpreter yet".into())
             }
-            Self::Gone | Self::NoThread(_) => None,
+            Self::Gone | Self::Interrupted | Self::NoThread(_) => None,
         }
+    }
+
+    fn exit(&self) -> Exit {
+        if matches!(self, Self::Interrupted) { Exit::Interrupted } else { Exit::Failed }
     }
 }
 
@@ -97,9 +104,9 @@ pub struct Options {
 pub struct Progress {
     /// Time since sampling began.
     pub elapsed: Duration,
-    /// Thread stacks recorded.
+    /// Stacks of threads that ran or waited inside a request. Supervisors do not count.
     pub samples: u64,
-    /// Of these, how many were idle.
+    /// Stacks of idle threads.
     pub idle: u64,
     /// Processes being sampled now, without supervisors.
     pub processes: u64,

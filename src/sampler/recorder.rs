@@ -104,9 +104,9 @@ impl Recorder {
             self.counters.dropped.fetch_add(1, Relaxed);
             return;
         }
-        self.counters.samples.fetch_add(1, Relaxed);
-        if thread.state == State::Idle {
-            self.counters.idle.fetch_add(1, Relaxed);
+        if self.recording.process(process).is_some_and(|process| !process.role.is_supervisor()) {
+            let counter = if thread.state == State::Idle { &self.counters.idle } else { &self.counters.samples };
+            counter.fetch_add(1, Relaxed);
         }
     }
 

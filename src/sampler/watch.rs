@@ -107,8 +107,11 @@ impl Watch {
                 matches!(candidate.stage, Stage::Opening { failure: Some(AttachError::Version { .. }), .. })
             };
             let hopeless = !self.candidates.is_empty() && self.candidates.values().all(unsupported);
-            if hopeless || self.clock.now() >= deadline || stop.wait(TURN / 2).is_some() {
+            if hopeless || self.clock.now() >= deadline {
                 return Err(self.nothing_readable(first));
+            }
+            if stop.wait(TURN / 2).is_some() {
+                return Err(StartError::Interrupted);
             }
         }
     }

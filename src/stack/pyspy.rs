@@ -4,7 +4,9 @@
 //! Python thread is before 3.11, what a thread is doing, whether a failed read means that the process has ended, and
 //! catching whatever another process's torn memory may do to the code that reads it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 use std::time::Duration;
 
 use py_spy::config::{Config, LineNo, LockingStrategy};
@@ -174,9 +176,26 @@ fn config(options: Options) -> Config {
     }
 }
 
+thread_local! {
+    /// Whether a panic of this thread is expected and handled, and so none of the user's business.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Runs py-spy on memory that may say anything, and makes an error of whatever comes of it.
 fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let ordinary = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                ordinary(panic);
+            }
+        }));
+    });
+    GUARDED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(false);
+    match result {
         // The alternate form of py-spy's errors is the whole chain of causes.
         Ok(result) => result.map_err(|error| format!("{error:#}")),
         Err(_) => Err("the memory of the process makes no sense".into()),
@@ -197,4 +216,24 @@ fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
         line: u32::try_from(frame.line).unwrap_or(0),
     };
     (frame, locals.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_over_foreign_memory_is_an_error() {
+        let result: Result<(), String> = guarded(|| -> Result<(), String> { panic!("capacity overflow") });
+        assert_eq!(result, Err("the memory of the process makes no sense".into()));
+        assert_eq!(guarded(|| Ok::<_, String>(7)), Ok(7));
+    }
+
+    #[test]
+    fn what_is_no_python_is_said_and_not_read() {
+        let options = Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0 };
+        let own = i32::try_from(std::process::id()).expect("pids fit");
+        assert!(matches!(PySpyReader::attach(own, options, Clock::start()), Err(AttachError::Unreadable(_))));
+        assert!(matches!(PySpyReader::attach(i32::MAX, options, Clock::start()), Err(AttachError::Unreadable(_))));
+    }
 }

@@ -29,13 +29,13 @@ fn line(asked: u32, progress: &Progress) -> String {
     let seconds = progress.elapsed.as_secs_f64();
     let losses = progress.losses.in_words();
     format!(
-        "{seconds:.0} s  {} samples ({} idle)  {:.0} of {asked} Hz  {} {}  lost: {}  Ctrl+C writes the graph",
+        "{seconds:.0} s · {} samples, {} idle · {:.0} of {asked} Hz · {} {} · {} · Ctrl+C to write",
         progress.samples,
         progress.idle,
         progress.rate_reached(asked),
         progress.processes,
         if progress.processes == 1 { "worker" } else { "workers" },
-        if losses.is_empty() { "0" } else { &losses },
+        if losses.is_empty() { "0 lost" } else { &losses },
     )
 }
 
@@ -48,14 +48,14 @@ mod tests {
     fn the_line_tells_rate_and_losses() {
         let progress = Progress {
             elapsed: Duration::from_secs(10),
-            samples: 3980,
+            samples: 2780,
             idle: 1200,
             processes: 4,
             losses: Losses { late: 20, ..Losses::default() },
         };
         assert_eq!(
             line(100, &progress),
-            "10 s  3980 samples (1200 idle)  98 of 100 Hz  4 workers  lost: 20 late  Ctrl+C writes the graph"
+            "10 s · 2780 samples, 1200 idle · 98 of 100 Hz · 4 workers · 20 late · Ctrl+C to write"
         );
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
+use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 /// The number of a value in the table that stores it.
@@ -72,12 +73,12 @@ impl<T> fmt::Debug for Id<T> {
 /// A table of distinct values.
 #[derive(Clone, Debug)]
 pub struct Interner<T> {
-    values: IndexSet<T>,
+    values: IndexSet<T, RandomState>,
 }
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Self { values: IndexSet::new() }
+        Self { values: IndexSet::default() }
     }
 }
 

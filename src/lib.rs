@@ -18,6 +18,7 @@
 //! | kernel | [`clock`] | the one clock and its moments |
 //! | | [`stop`] | the one way anything is told to end |
 //! | | [`problem`] | what the user is told, and the exit codes |
+//! | | [`printable`] | what makes foreign text fit to be shown |
 //! | | [`interned`] | tables of distinct values with typed ids |
 //! | facts | [`process`] | who is there, which one is the master, may we read it |
 //! | data | [`recording`] | processes, threads, stacks, samples, losses; the file that keeps them |
@@ -36,6 +37,7 @@
 
 pub mod clock;
 pub mod interned;
+pub mod printable;
 pub mod problem;
 pub mod stop;
 

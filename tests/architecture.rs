@@ -12,24 +12,26 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("stop", &[]),
+    ("printable", &[]),
     ("problem", &[]),
     ("interned", &[]),
     ("process", KERNEL),
-    ("recording", &["clock", "stop", "problem", "interned", "process"]),
-    ("stack", &["clock", "stop", "problem", "interned", "process", "recording"]),
-    ("sampler", &["clock", "stop", "problem", "interned", "process", "recording", "stack"]),
-    ("profile", &["clock", "stop", "problem", "interned", "recording"]),
-    ("report", &["clock", "stop", "problem", "interned", "recording", "profile"]),
+    ("recording", &["clock", "stop", "printable", "problem", "interned", "process"]),
+    ("stack", &["clock", "stop", "printable", "problem", "interned", "process", "recording"]),
+    ("sampler", &["clock", "stop", "printable", "problem", "interned", "process", "recording", "stack"]),
+    ("profile", &["clock", "stop", "printable", "problem", "interned", "recording"]),
+    ("report", &["clock", "stop", "printable", "problem", "interned", "recording", "profile"]),
     ("cli", EVERYTHING),
     ("command", EVERYTHING),
     ("ui", EVERYTHING),
 ];
 
-const KERNEL: &[&str] = &["clock", "stop", "problem", "interned"];
+const KERNEL: &[&str] = &["clock", "stop", "printable", "problem", "interned"];
 
 const EVERYTHING: &[&str] = &[
     "clock",
     "stop",
+    "printable",
     "problem",
     "interned",
     "process",

@@ -1,7 +1,7 @@
 //! The command line: what was typed ([`args`]) and what it means ([`meaning`]), in two sets of types.
 //!
 //! `args` is clap and nothing else; `meaning` is plain data in the words of the other modules, so that no command ever sees
-//! a flag. The environment is read here and nowhere else.
+//! a flag. Environment variables are read here and nowhere else.
 
 pub mod args;
 mod meaning;

@@ -1,11 +1,12 @@
 //! `pyperf attach`: sample a running program until told to stop, then draw it.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::output;
 use super::signals::{self, Writing};
 use crate::cli::Attach;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::problem::{Exit, Problem};
 use crate::process::facts::Facts;
 use crate::process::find::find;
@@ -13,30 +14,38 @@ use crate::process::tree::ProcessTree;
 use crate::process::{access, gunicorn};
 use crate::profile::Level;
 use crate::recording::file::RecordingFile;
-use crate::recording::{Mode, Recording, Run};
+use crate::recording::{Mode, Recording, Run, rate_reached};
 use crate::report::Report;
 use crate::sampler::{Attached, Options, Outcome, Sampler, StartError};
 use crate::stack::pyspy::PySpyReader;
-use crate::stop::Stop;
+use crate::stop::{Stop, StopReason};
 use crate::ui::Ui;
 
 /// Samples, then writes.
 pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
     let ui = Ui::new(wish.verbosity);
     let stop = Stop::default();
+    if wish.reading.mode == Mode::Blocking {
+        signals::never_suspend()?;
+    }
     let writing = signals::stop_on_interrupt(&stop)?;
 
     let roots = find(&wish.wanted)?;
+    let words = format!("attach {}", wish.wanted);
     for root in &roots {
-        access::check(*root, &wish.wanted)?;
+        access::check(*root, &words)?;
     }
     let graphs = graphs(wish, &roots);
     for (path, _) in &graphs {
         output::check(path)?;
     }
     let clock = Clock::start();
-    let run =
-        Run { target: describe(&roots), started: clock.wall(clock.now()), rate: wish.rate, mode: wish.reading.mode };
+    let run = Run {
+        target: describe(&roots),
+        started: clock.wall(Moment::default()),
+        rate: wish.rate,
+        mode: wish.reading.mode,
+    };
     let file = wish.recording.as_deref().map(|path| RecordingFile::create(path, &run)).transpose()?;
 
     let tree = ProcessTree::new(roots, wish.follow);
@@ -46,29 +55,82 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
         let reader = PySpyReader::attach(pid, reading, clock)?;
         Ok(Attached { python: reader.version(), reader: Box::new(reader) })
     });
-    let sampler = Sampler::start(tree, attach, options, clock, &stop).map_err(|error| refusal(wish, error))?;
+    let sampler = Sampler::start(tree, attach, options, clock, &stop).map_err(|error| {
+        // Nothing was recorded, and the next try may want the name.
+        wish.recording.as_deref().map(std::fs::remove_file);
+        refusal(&words, wish.reading.mode, error)
+    })?;
     ui.follow(&sampler, &stop);
     let outcome =
         sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))?;
-    tell(ui, &outcome, wish);
-    for (path, root) in &graphs {
-        draw(ui, wish, &outcome.recording, (path, *root), &writing)?;
-    }
-    match outcome.file_error {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
+    tell(ui, &outcome, wish, stop.reason());
+    deliver_all(ui, wish, &outcome.recording, &graphs, &writing)?;
+    match (outcome.file_error, stop.reason()) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some(StopReason::Failed)) => {
+            Err(Problem::new(Exit::Failed, "sampling broke off; what came before is written"))
+        }
+        (None, _) => Ok(()),
     }
 }
 
-/// A start that failed because the process may not be stopped gets that for its reason.
-fn refusal(wish: &Attach, error: StartError) -> Problem {
-    let denied = match &error {
-        StartError::Unreadable { pid, .. } if wish.reading.mode == Mode::Blocking => {
-            access::why_not_stopped(*pid, &wish.wanted)
+/// Draws every graph, whatever becomes of the others, and then fails with the first problem. Of several trees some may have
+/// been idle: that is one only where all were.
+fn deliver_all(
+    ui: Ui,
+    wish: &Attach,
+    recording: &Recording,
+    graphs: &[(PathBuf, Option<i32>)],
+    writing: &Writing,
+) -> Result<(), Problem> {
+    writing.begin();
+    let mut written = 0;
+    let (mut empty, mut failed) = (None, None);
+    for (path, root) in graphs {
+        let report = report(wish, recording, *root);
+        if let Some(nothing) = output::nothing_to_draw(&report) {
+            if graphs.len() > 1 {
+                ui.note(&format!("{} is not written: {}", path.display(), nothing.causes.join(", ")));
+            }
+            empty.get_or_insert(nothing);
+        } else if let Err(problem) = output::deliver(ui, &report, wish.format, path, writing) {
+            failed.get_or_insert(problem);
+        } else {
+            written += 1;
         }
-        _ => None,
+    }
+    match (failed, empty) {
+        (Some(problem), _) => Err(problem),
+        (None, Some(nothing)) if written == 0 => Err(nothing),
+        _ => Ok(()),
+    }
+}
+
+/// The report of one tree, or of all.
+fn report<'a>(wish: &Attach, recording: &'a Recording, root: Option<i32>) -> Report<'a> {
+    let mut view = wish.view.clone();
+    view.selection.root = root;
+    let roots: BTreeSet<i32> = recording.processes.iter().map(|process| process.root).collect();
+    if root.is_none() && roots.len() > 1 {
+        view.levels.insert(0, Level::Tree);
+    }
+    let report = Report::of(recording, view);
+    match root {
+        Some(root) => report.about(describe(&[root])),
+        None => report,
+    }
+}
+
+/// A start that failed because a process may not be read, or not be stopped, gets that for its reason.
+fn refusal(words: &str, mode: Mode, error: StartError) -> Problem {
+    let StartError::Unreadable { pid, .. } = error else {
+        return error.into();
     };
-    denied.map_or_else(|| error.into(), Problem::from)
+    match (access::check(pid, words), mode) {
+        (Err(denied), _) => denied.into(),
+        (Ok(()), Mode::Blocking) => access::why_not_stopped(pid, words).map_or_else(|| error.into(), Problem::from),
+        (Ok(()), Mode::NonBlocking) => error.into(),
+    }
 }
 
 /// The files to write, each with the pid of the root whose tree it shows; without one it shows all.
@@ -108,31 +170,15 @@ fn describe(roots: &[i32]) -> String {
     roots.iter().filter_map(of).collect::<Vec<_>>().join(" + ")
 }
 
-fn tell(ui: Ui, outcome: &Outcome, wish: &Attach) {
+fn tell(ui: Ui, outcome: &Outcome, wish: &Attach, reason: Option<StopReason>) {
+    if reason == Some(StopReason::TargetGone) {
+        ui.note("the program has ended; this is what it did until then");
+    }
     for (id, why) in &outcome.unread {
         ui.note(&format!("process {id} could not be read: {why}"));
     }
-    if outcome.recording.losses.late > 0 {
-        let reached = crate::recording::rate_reached(wish.rate, outcome.recording.length, &outcome.recording.losses);
-        if reached < 0.9 * f64::from(wish.rate) {
-            ui.note(&format!("{reached:.0} of {} Hz were reached; ask for less with --rate", wish.rate));
-        }
+    let reached = rate_reached(wish.rate, outcome.recording.length, &outcome.recording.losses);
+    if reached < 0.9 * f64::from(wish.rate) {
+        ui.note(&format!("{reached:.0} of {} Hz were reached; ask for less with --rate", wish.rate));
     }
-}
-
-fn draw(
-    ui: Ui,
-    wish: &Attach,
-    recording: &Recording,
-    (path, root): (&Path, Option<i32>),
-    writing: &Writing,
-) -> Result<(), Problem> {
-    let mut view = wish.view.clone();
-    view.selection.root = root;
-    let roots: std::collections::BTreeSet<i32> = recording.processes.iter().map(|process| process.root).collect();
-    if root.is_none() && roots.len() > 1 {
-        view.levels.insert(0, Level::Tree);
-    }
-    writing.begin();
-    output::deliver(ui, &Report::of(recording, view), wish.format, path, writing)
 }

@@ -5,9 +5,12 @@ use crate::clock::Clock;
 use crate::problem::{Exit, Problem};
 use crate::process::access;
 use crate::process::find::find;
-use crate::process::tree::{Member, ProcessTree};
+use crate::process::tree::ProcessTree;
+use crate::process::{ProcessId, Role};
+use crate::recording::ThreadStack;
 use crate::report::{DumpedProcess, dump_json, dump_text};
 use crate::stack::pyspy::PySpyReader;
+use crate::stack::request::proven_role;
 use crate::stack::{Options, StackReader};
 use crate::ui::{Ui, Verbosity};
 
@@ -16,24 +19,35 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
     let ui = Ui::new(Verbosity::Normal);
     let roots = find(&wish.wanted)?;
     for root in &roots {
-        access::check(*root, &wish.wanted)?;
+        access::check(*root, &format!("dump {}", wish.wanted))?;
     }
     let mut tree = ProcessTree::new(roots, wish.follow);
     tree.refresh();
-    let python: Vec<&Member> = tree.members().filter(|member| member.facts.is_python()).collect();
-    // Supervisors serve nothing; but one that was asked for by itself is shown.
-    let only_supervisors = python.iter().all(|member| member.role.is_supervisor());
     let clock = Clock::start();
     let mut processes = Vec::new();
     let mut failure = None;
-    for member in python.into_iter().filter(|member| only_supervisors || !member.role.is_supervisor()) {
-        match read(member, wish.reading, clock) {
-            Ok(process) => processes.push(process),
+    let python: Vec<ProcessId> = tree.members().filter(|member| member.facts.is_python()).map(|m| m.facts.id).collect();
+    for id in python {
+        match read(id, wish.reading, clock) {
+            Ok((python, threads)) => {
+                if let Some(role) = proven_role(&threads) {
+                    tree.set_role(id, role);
+                }
+                processes.push(DumpedProcess { id, role: Role::Main, python, threads });
+            }
             Err(why) => {
-                ui.note(&format!("process {} could not be read: {why}", member.facts.id));
+                ui.note(&format!("process {id} could not be read: {why}"));
                 failure.get_or_insert(why);
             }
         }
+    }
+    for process in &mut processes {
+        let member = tree.members().find(|member| member.facts.id == process.id);
+        process.role = member.map_or(process.role, |member| member.role);
+    }
+    // Supervisors serve nothing; but one that was asked for by itself is shown.
+    if processes.iter().any(|process| !process.role.is_supervisor()) {
+        processes.retain(|process| !process.role.is_supervisor());
     }
     if processes.is_empty() {
         let problem = Problem::new(Exit::Failed, format!("no Python process to show for {}", wish.wanted));
@@ -46,12 +60,7 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
     Ok(())
 }
 
-fn read(member: &Member, options: Options, clock: Clock) -> Result<DumpedProcess, String> {
-    let mut reader = PySpyReader::attach(member.facts.id.pid, options, clock).map_err(|error| error.to_string())?;
-    Ok(DumpedProcess {
-        id: member.facts.id,
-        role: member.role,
-        python: reader.version(),
-        threads: reader.read().map_err(|error| error.to_string())?,
-    })
+fn read(id: ProcessId, options: Options, clock: Clock) -> Result<(String, Vec<ThreadStack>), String> {
+    let mut reader = PySpyReader::attach(id.pid, options, clock).map_err(|error| error.to_string())?;
+    Ok((reader.version(), reader.read().map_err(|error| error.to_string())?))
 }

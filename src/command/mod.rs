@@ -18,6 +18,7 @@ use crate::process::privilege;
 pub fn run(wish: Wish) -> Result<(), Problem> {
     // Before any thread is started and any file touched.
     privilege::become_caller(cli::caller())?;
+    privilege::allow_many_files();
     match wish {
         Wish::Attach(wish) => attach::run(&wish),
         Wish::Dump(wish) => dump::run(&wish),

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::signals::Writing;
@@ -11,20 +12,45 @@ use crate::problem::{Exit, Problem};
 use crate::report::{Format, Report};
 use crate::ui::Ui;
 
+/// What a path given by the user leads to.
+enum Place {
+    /// Standard output.
+    Stdout,
+    /// A pipe or a terminal: something to write into, not to replace.
+    Stream,
+    /// A file, or nothing yet. A symlink is replaced, not followed.
+    File,
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Self, &'static str> {
+        if path.as_os_str() == "-" || path == Path::new("/dev/stdout") {
+            return Ok(Self::Stdout);
+        }
+        if path.file_name().is_none() {
+            return Err("it names no file");
+        }
+        match fs::symlink_metadata(path).map(|metadata| metadata.file_type()) {
+            Err(_) => Ok(Self::File),
+            Ok(kind) if kind.is_file() || kind.is_symlink() => Ok(Self::File),
+            Ok(kind) if kind.is_fifo() || kind.is_char_device() => Ok(Self::Stream),
+            Ok(kind) if kind.is_dir() => Err("it is a folder"),
+            Ok(_) => Err("it is neither a file nor a pipe"),
+        }
+    }
+}
+
 /// Checks, before anything is sampled, that a file can be written to this place.
 pub(super) fn check(path: &Path) -> Result<(), Problem> {
-    if is_stdout(path) {
-        return Ok(());
+    let unwritable = |cause: &dyn std::fmt::Display| cannot_write(path, cause).hint("choose another place: -o FILE");
+    match Place::of(path).map_err(|why| unwritable(&why))? {
+        Place::Stdout | Place::Stream => Ok(()),
+        Place::File => Beside::create(path).map(drop).map_err(|error| unwritable(&error)),
     }
-    let unwritable = |cause: &dyn std::fmt::Display| {
-        Problem::new(Exit::Failed, format!("cannot write {}", path.display()))
-            .because(cause)
-            .hint("choose another place: -o FILE")
-    };
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(unwritable(&"it is a folder"));
-    }
-    Beside::create(path).map(drop).map_err(|error| unwritable(&error))
+}
+
+fn cannot_write(path: &Path, cause: &dyn std::fmt::Display) -> Problem {
+    Problem::new(Exit::Failed, format!("cannot write {}", path.display())).because(cause)
 }
 
 /// Writes a report to its place and says so. An empty one is refused with an explanation; `-` is standard output.
@@ -35,41 +61,56 @@ pub(super) fn deliver(
     path: &Path,
     writing: &Writing,
 ) -> Result<(), Problem> {
-    refuse_empty(report)?;
-    if is_stdout(path) {
-        let mut bytes = Vec::new();
-        report.write(format, &mut bytes).map_err(|error| Problem::new(Exit::Failed, error.to_string()))?;
-        ui.bytes(&bytes);
-    } else {
-        write(report, format, path, writing)?;
-        ui.written(&path.display().to_string(), &report.summary());
+    if let Some(nothing) = nothing_to_draw(report) {
+        return Err(nothing);
+    }
+    match Place::of(path).map_err(|why| cannot_write(path, &why))? {
+        Place::Stdout => {
+            stream(report, format, &mut ui.stdout(), writing).map_err(|error| cannot_write(path, &error))?;
+        }
+        Place::Stream => {
+            let pipe = OpenOptions::new().write(true).open(path);
+            pipe.and_then(|mut pipe| stream(report, format, &mut pipe, writing))
+                .map_err(|error| cannot_write(path, &error))?;
+        }
+        Place::File => {
+            write(report, format, path, writing)?;
+            ui.written(&path.display().to_string(), &report.summary());
+        }
     }
     Ok(())
 }
 
-fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
+/// Writes into something that cannot be replaced. A reader that went away is no failure.
+fn stream(report: &Report<'_>, format: Format, to: &mut dyn Write, writing: &Writing) -> io::Result<()> {
+    let mut to = BufWriter::with_capacity(1 << 16, GivesUp { to, writing });
+    match report.write(format, &mut to).and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
-/// Says why there is nothing to draw, if so: an empty graph explains nothing.
-fn refuse_empty(report: &Report<'_>) -> Result<(), Problem> {
-    if report.profile.samples > 0 {
-        return Ok(());
-    }
-    let seconds = report.recording.length.as_secs_f64();
-    Err(if report.profile.idle > 0 {
-        Problem::new(Exit::Failed, "there is nothing to draw: no process was serving or working")
-            .because(&format!("all {} samples of {seconds:.1} s show idle threads", report.profile.idle))
-            .hint("sample while requests come in, or draw the idle threads with --idle")
-    } else if !report.recording.samples.is_empty() {
-        Problem::new(Exit::Failed, "there is nothing to draw: no sample is left of those that were taken")
-            .because(&format!("{} samples were taken in {seconds:.1} s", report.recording.samples.len()))
-            .hint("--by role shows the master, --idle idle threads, and without --gil all threads count")
+/// Why there is nothing to draw, if so: an empty graph explains nothing.
+pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
+    let problem = |sentence: &str| Problem::new(Exit::Failed, format!("there is nothing to draw: {sentence}"));
+    let (recording, profile) = (report.recording, &report.profile);
+    let seconds = recording.length.as_secs_f64();
+    if profile.samples > 0 {
+        None
+    } else if profile.idle > 0 {
+        let all = format!("all {} samples of {seconds:.1} s show idle threads", profile.idle);
+        let next = "sample while requests come in, or draw the idle threads with --idle";
+        Some(problem("no process was serving or working").because(&all).hint(next))
+    } else if !recording.samples.is_empty() {
+        let taken = format!("{} samples were taken in {seconds:.1} s", recording.samples.len());
+        let next = "--by role shows the master, --idle idle threads, and without --gil all threads count";
+        Some(problem("no sample is left of those that were taken").because(&taken).hint(next))
     } else {
-        Problem::new(Exit::Failed, "there is nothing to draw: not one sample was taken")
-            .because(&format!("sampling went on for {seconds:.1} s; lost: {}", report.recording.losses.in_words()))
-            .hint("sample for longer")
-    })
+        let lost = recording.losses.in_words();
+        let lost = if lost.is_empty() { "nothing".into() } else { lost };
+        let why = format!("sampling went on for {seconds:.1} s; lost: {lost}");
+        Some(problem("not one sample was taken").because(&why).hint("sample for longer"))
+    }
 }
 
 /// Writes a report. If its place has become unwritable meanwhile, it goes to the folder for temporary files.
@@ -77,11 +118,12 @@ fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) ->
     let Err(error) = try_write(report, format, path, writing) else {
         return Ok(());
     };
-    let cannot = Problem::new(Exit::Failed, format!("cannot write {}", path.display())).because(&error);
+    let cannot = cannot_write(path, &error);
     if writing.is_given_up() {
         return Err(Problem::new(Exit::Interrupted, format!("interrupted: {} was not written", path.display())));
     }
-    let refuge = std::env::temp_dir().join(path.file_name().unwrap_or_default());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let refuge = std::env::temp_dir().join(format!("pyperf-{}-{name}", std::process::id()));
     match try_write(report, format, &refuge, writing) {
         Ok(()) => Err(cannot.hint(format!("mv {} {}", refuge.display(), path.display()))),
         Err(_) => Err(cannot),
@@ -90,7 +132,8 @@ fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) ->
 
 fn try_write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) -> io::Result<()> {
     let beside = Beside::create(path)?;
-    let mut to = BufWriter::with_capacity(1 << 16, GivesUp { file: &beside.file, writing });
+    let mut file = &beside.file;
+    let mut to = BufWriter::with_capacity(1 << 16, GivesUp { to: &mut file, writing });
     report.write(format, &mut to)?;
     to.flush()?;
     drop(to);
@@ -132,17 +175,17 @@ impl Drop for Beside {
 
 /// A writer that fails as soon as the user has given up.
 struct GivesUp<'a> {
-    file: &'a File,
+    to: &'a mut dyn Write,
     writing: &'a Writing,
 }
 
 impl Write for GivesUp<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.writing.still_wanted()?;
-        self.file.write(bytes)
+        self.to.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.to.flush()
     }
 }

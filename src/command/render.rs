@@ -6,15 +6,15 @@ use crate::cli::Render;
 use crate::problem::Problem;
 use crate::recording::file;
 use crate::report::Report;
-use crate::stop::Stop;
 use crate::ui::Ui;
 
 /// Reads, folds, writes.
 pub(super) fn run(wish: Render) -> Result<(), Problem> {
-    let writing = signals::stop_on_interrupt(&Stop::default())?;
     let path = wish.output.unwrap_or_else(|| wish.recording.with_extension(wish.format.extension()));
     output::check(&path)?;
     let recording = file::read(&wish.recording)?;
+    // Only now: until here there is nothing that an interrupt could leave half done.
+    let writing = signals::give_up_on_interrupt()?;
     writing.begin();
     let report = Report::of(&recording, wish.view);
     output::deliver(Ui::new(wish.verbosity), &report, wish.format, &path, &writing)

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use procfs::process::Process;
 
-use super::find::Wanted;
+use crate::printable::printable;
 use crate::problem::{Advice, Exit};
 
 /// Bit of `CAP_SYS_PTRACE` in a capability set (`include/uapi/linux/capability.h`).
@@ -18,11 +18,11 @@ const CAP_SYS_PTRACE: u64 = 1 << 19;
 
 /// The target may not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read process {pid} ({comm})")]
+#[error("cannot read process {pid} ({})", printable(.comm, 16))]
 pub struct Denied {
     pid: i32,
     comm: String,
-    wanted: Wanted,
+    command: String,
     gate: Gate,
     #[source]
     cause: Cause,
@@ -70,13 +70,13 @@ impl Advice for Denied {
     fn hint(&self) -> Option<String> {
         Some(match self.gate {
             Gate::OtherUser { .. } | Gate::NotDumpable | Gate::Yama(_) => {
-                format!("sudo pyperf attach {}", self.wanted)
+                format!("sudo pyperf {}", self.command)
             }
             Gate::YamaNever => "set kernel.yama.ptrace_scope to 1 in /etc/sysctl.d and reboot".into(),
             Gate::RootWithoutCapability => "docker run --cap-add SYS_PTRACE …, or in Kubernetes \
                  securityContext.capabilities.add: [SYS_PTRACE]"
                 .into(),
-            Gate::Traced(_) | Gate::Seccomp => format!("pyperf attach --nonblocking {}", self.wanted),
+            Gate::Traced(_) | Gate::Seccomp => format!("pyperf {} --nonblocking", self.command),
             Gate::SecurityModule => "look for the refusal in the kernel's log: dmesg | tail, ausearch -m avc".into(),
         })
     }
@@ -86,12 +86,12 @@ impl Advice for Denied {
     }
 }
 
-/// Checks that the memory of a process may be read. A process that has ended in the meantime is no refusal.
+/// Checks that the memory of a process may be read, for a command that is named in the advice. A process that has ended in the meantime is no refusal.
 ///
 /// # Errors
 ///
 /// When the kernel refuses, with the gate that is shut.
-pub fn check(pid: i32, wanted: &Wanted) -> Result<(), Denied> {
+pub fn check(pid: i32, command: &str) -> Result<(), Denied> {
     match File::open(format!("/proc/{pid}/mem")) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             let gate = gate(&Situation::read(pid));
@@ -100,7 +100,7 @@ pub fn check(pid: i32, wanted: &Wanted) -> Result<(), Denied> {
                 comm: Process::new(pid)
                     .and_then(|process| process.stat())
                     .map_or_else(|_| "unknown".into(), |stat| stat.comm),
-                wanted: wanted.clone(),
+                command: command.into(),
                 gate,
                 cause: Cause::Open { error, gate },
             })
@@ -111,7 +111,7 @@ pub fn check(pid: i32, wanted: &Wanted) -> Result<(), Denied> {
 
 /// Why a process that may be read cannot be stopped for it (`--blocking`), where that can be told.
 #[must_use]
-pub fn why_not_stopped(pid: i32, wanted: &Wanted) -> Option<Denied> {
+pub fn why_not_stopped(pid: i32, command: &str) -> Option<Denied> {
     let target = Process::new(pid).and_then(|process| process.status()).ok()?;
     let own = Process::myself().and_then(|process| process.status()).ok()?;
     let gate = match (target.tracerpid, own.seccomp) {
@@ -120,7 +120,7 @@ pub fn why_not_stopped(pid: i32, wanted: &Wanted) -> Option<Denied> {
         (tracer, _) => Gate::Traced(tracer),
     };
     let error = std::io::Error::from(nix::errno::Errno::EPERM);
-    Some(Denied { pid, comm: target.name, wanted: wanted.clone(), gate, cause: Cause::Stop { error, gate } })
+    Some(Denied { pid, comm: target.name, command: command.into(), gate, cause: Cause::Stop { error, gate } })
 }
 
 /// What decides about access.
@@ -183,6 +183,6 @@ mod tests {
 
     #[test]
     fn an_ended_process_is_no_refusal() {
-        assert!(check(i32::MAX, &Wanted::Pid(i32::MAX)).is_ok());
+        assert!(check(i32::MAX, "attach").is_ok());
     }
 }

@@ -13,6 +13,7 @@ use procfs::Current;
 use super::Role;
 use super::facts::Facts;
 use super::gunicorn;
+use crate::printable::printable;
 use crate::problem::{Advice, Exit};
 
 /// How the user named the target.
@@ -103,8 +104,8 @@ fn listing(found: &[Candidate]) -> String {
         [
             candidate.pid.to_string(),
             candidate.role.to_string(),
-            candidate.service.app.clone().unwrap_or_else(|| "?".into()),
-            if binds.is_empty() { "?".into() } else { binds },
+            candidate.service.app.as_deref().map_or_else(|| "?".into(), |app| printable(app, 60)),
+            if binds.is_empty() { "?".into() } else { printable(&binds, 200) },
             candidate.workers.to_string(),
             age(candidate.age),
         ]
@@ -203,7 +204,7 @@ fn nothing_named(all: &HashMap<i32, Facts>, name: &str) -> FindError {
         .values()
         .filter(|facts| !ours.contains(&facts.id.pid) && facts.is_python())
         .filter(|facts| !all.get(&facts.parent).is_some_and(Facts::is_python))
-        .map(|facts| format!("{} {}", facts.id, facts.names().last().unwrap_or(&"python")))
+        .map(|facts| format!("{} {}", facts.id, printable(facts.names().last().unwrap_or(&"python"), 60)))
         .collect();
     running.sort();
     running.truncate(8);

@@ -96,9 +96,7 @@ impl ProcessTree {
     pub fn refresh(&mut self) -> Vec<Change> {
         let mut changes = self.drop_the_dead();
         for root in std::mem::take(&mut self.roots) {
-            if let Some(facts) = Facts::read(root) {
-                changes.push(self.admit(facts, None));
-            }
+            changes.extend(self.admit(root, None));
         }
         if self.follow == Follow::Descendants {
             let mut parents: Vec<i32> = self.members.keys().copied().collect();
@@ -107,8 +105,8 @@ impl ProcessTree {
                     if self.members.contains_key(&child) {
                         continue;
                     }
-                    if let Some(facts) = Facts::read(child) {
-                        changes.push(self.admit(facts, Some(parent)));
+                    if let Some(born) = self.admit(child, Some(parent)) {
+                        changes.push(born);
                         parents.push(child);
                     }
                 }
@@ -129,10 +127,10 @@ impl ProcessTree {
             let replaced = entry.image.as_ref().is_some_and(|image| !image.is_current());
             match facts {
                 Some(facts) if !replaced => entry.member.facts = facts,
-                Some(facts) => {
+                Some(_) => {
                     let parent = self.members.remove(&pid).map(|old| old.member.facts.parent);
                     changes.push(Change::Died(id));
-                    changes.push(self.admit(facts, parent));
+                    changes.extend(self.admit(pid, parent));
                 }
                 None => {
                     self.members.remove(&pid);
@@ -143,10 +141,10 @@ impl ProcessTree {
         changes
     }
 
-    fn admit(&mut self, facts: Facts, parent: Option<i32>) -> Change {
-        let pid = facts.id.pid;
-        // Opened before the role is read, so that an exec in between is seen at the next refresh.
+    fn admit(&mut self, pid: i32, parent: Option<i32>) -> Option<Change> {
+        // Opened before the facts are read, so that an exec in between is seen at the next refresh.
         let image = Image::open(pid).ok();
+        let facts = Facts::read(pid)?;
         let parent = parent.and_then(|parent| self.members.get(&parent));
         let member = Member {
             role: gunicorn::role(&facts, parent.map(|parent| (&parent.member.facts, parent.member.role))),
@@ -157,7 +155,7 @@ impl ProcessTree {
             facts,
         };
         self.members.insert(pid, Entry { member: member.clone(), image });
-        Change::Born(member)
+        Some(Change::Born(member))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::{Label, View};
 use crate::interned::{Id, Interner};
 use crate::recording::{FrameId, Recording, Sample, StackId, State, ThreadId};
@@ -67,7 +69,7 @@ struct Fold<'a> {
     /// For each thread the labels of its levels; `None` where its process is not selected.
     threads: Vec<Option<Vec<Id<Label>>>>,
     labels: Interner<Label>,
-    counts: HashMap<(ThreadId, StackId), u64>,
+    counts: HashMap<(ThreadId, StackId), u64, RandomState>,
     idle: u64,
 }
 
@@ -80,7 +82,7 @@ impl<'a> Fold<'a> {
             view.selection.takes_process(process).then(|| view.levels.iter().map(&mut level).collect())
         });
         let threads = threads.collect();
-        Self { recording, view, threads, labels, counts: HashMap::new(), idle: 0 }
+        Self { recording, view, threads, labels, counts: HashMap::default(), idle: 0 }
     }
 
     fn add(&mut self, sample: Sample) {
@@ -95,9 +97,12 @@ impl<'a> Fold<'a> {
     }
 
     fn finish(mut self) -> Profile {
-        let mut frames: HashMap<FrameId, Id<Label>> = HashMap::new();
-        let mut merged: HashMap<Vec<Id<Label>>, u64> = HashMap::new();
-        for ((thread, stack), count) in std::mem::take(&mut self.counts) {
+        let mut frames: HashMap<FrameId, Id<Label>, RandomState> = HashMap::default();
+        let mut merged: HashMap<Vec<Id<Label>>, u64, RandomState> = HashMap::default();
+        // In a fixed order, so that the same recording gives the same labels in the same order.
+        let mut counts: Vec<_> = std::mem::take(&mut self.counts).into_iter().collect();
+        counts.sort_unstable();
+        for ((thread, stack), count) in counts {
             let Some(Some(levels)) = self.threads.get(thread.index() as usize) else {
                 continue;
             };

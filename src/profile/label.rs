@@ -1,11 +1,12 @@
 //! The words in a graph: frames as py-spy writes them, and the levels that can stand below its root.
 //!
-//! A name comes from another process's memory and may hold anything. What would break a line of collapsed output, a
-//! terminal or a picture (separators, control characters, a megabyte of text) is replaced or cut here, once for all outputs.
+//! A name comes from another process's memory and may hold anything; what would break an output is replaced or cut here.
 
 use std::fmt::Write;
+use std::hash::{Hash, Hasher};
 
 use super::FrameStyle;
+use crate::printable::printable;
 use crate::recording::{Frame, Recording, Thread, ThreadLabel};
 
 /// The longest label, in characters.
@@ -48,8 +49,8 @@ fn in_standard_library(file: &str) -> bool {
         || file.split("/lib64/python").skip(1).any(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-/// A name in a graph.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A name in a graph. Labels of the same text are the same label.
+#[derive(Clone, Debug)]
 pub struct Label {
     /// The text; never empty, on one line, without `;`.
     pub text: String,
@@ -57,14 +58,25 @@ pub struct Label {
     pub origin: Origin,
 }
 
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Label {}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 impl Label {
     /// The label of a frame: `function (file.py:12)`.
     #[must_use]
     pub fn frame(frame: &Frame, style: FrameStyle) -> Self {
-        let file = match &frame.short_file {
-            Some(short) if !style.full_files => short,
-            _ => &frame.file,
-        };
+        let file = style.file(frame);
         let mut text = frame.function.clone();
         if style.lines && frame.line > 0 {
             let _ = write!(text, " ({file}:{})", frame.line);
@@ -81,26 +93,10 @@ impl Label {
     }
 }
 
-/// One line of bounded length that can stand in any output.
+/// A label that no output has to escape: in collapsed lines `;` separates the frames.
 fn presentable(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|letter| match letter {
-            ';' => ',',
-            letter if letter.is_control() || is_direction_mark(letter) => '\u{fffd}',
-            letter => letter,
-        })
-        .collect();
-    if text.chars().nth(LONGEST).is_some() {
-        line.push('…');
-    }
+    let line = printable(text, LONGEST).replace(';', ",");
     if line.trim().is_empty() { "?".into() } else { line }
-}
-
-/// Characters that turn the direction of what follows, so that a name could pass for another.
-const fn is_direction_mark(letter: char) -> bool {
-    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A level below the root of a graph.

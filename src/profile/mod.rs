@@ -6,7 +6,7 @@ mod label;
 pub use fold::{Path, Profile};
 pub use label::{Label, Level, Origin};
 
-use crate::recording::{Process, Sample, State};
+use crate::recording::{Frame, Process, Sample, State};
 
 /// What to show of a recording, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,4 +53,15 @@ pub struct FrameStyle {
     pub lines: bool,
     /// With the whole path of the file, not the part behind the entry of `sys.path`.
     pub full_files: bool,
+}
+
+impl FrameStyle {
+    /// The file of a frame as it is written.
+    #[must_use]
+    pub fn file(self, frame: &Frame) -> &str {
+        match &frame.short_file {
+            Some(short) if !self.full_files => short,
+            _ => &frame.file,
+        }
+    }
 }

@@ -7,7 +7,7 @@ pub struct Losses {
     pub late: u64,
     /// Reads of a living process that failed, also when tried again.
     pub unreadable: u64,
-    /// Reads thrown away because the recorder could not keep up.
+    /// Stacks thrown away because the recorder could not keep up, or had no room left.
     pub dropped: u64,
     /// Samples whose stack was cut because the table of distinct stacks is full.
     pub truncated: u64,

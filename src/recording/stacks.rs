@@ -51,7 +51,7 @@ impl StackTable {
     /// The stack without frames.
     pub const EMPTY: StackId = Id::from_index(0);
 
-    /// How many nodes a table holds at most: 2 million, about 60 MB.
+    /// How many nodes a table holds at most: 2 million, about 60 MB. Distinct frames, some 200 bytes each, are far fewer.
     pub const CAPACITY: usize = 2_000_000;
 
     /// An empty table for at most that many nodes.

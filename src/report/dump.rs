@@ -8,6 +8,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::redact;
+use crate::printable::printable;
 use crate::profile::{FrameStyle, Label};
 use crate::recording::{Frame, ProcessId, Role, ThreadStack};
 
@@ -43,7 +44,7 @@ pub fn text(processes: &[DumpedProcess]) -> String {
 fn thread_text(out: &mut String, thread: &ThreadStack) {
     let id = thread.os_id.map_or_else(|| format!("{:#x}", thread.ident), |id| id.to_string());
     let gil = if thread.gil { "+gil" } else { "" };
-    let name = thread.name.as_ref().map(|name| format!(": \"{name}\"")).unwrap_or_default();
+    let name = thread.name.as_ref().map(|name| format!(": \"{}\"", printable(name, 200))).unwrap_or_default();
     let _ = writeln!(out, "Thread {id} ({}{gil}){name}", thread.state.name());
     let style = FrameStyle { lines: true, full_files: false };
     for (at, frame) in thread.frames.iter().enumerate().rev() {
@@ -55,7 +56,8 @@ fn thread_text(out: &mut String, thread: &ThreadStack) {
                 let _ = writeln!(out, "        {title}");
             }
             for local in these {
-                let _ = writeln!(out, "            {}: {}", local.name, redact::value(&local.name, &local.value));
+                let value = printable(&redact::value(&local.name, &local.value), usize::MAX);
+                let _ = writeln!(out, "            {}: {value}", printable(&local.name, 200));
             }
         }
     }

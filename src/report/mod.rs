@@ -6,10 +6,12 @@ mod flamegraph;
 mod redact;
 mod speedscope;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 pub use dump::{DumpedProcess, json as dump_json, text as dump_text};
 
+use crate::printable::printable;
 use crate::profile::{Profile, View};
 use crate::recording::{Process, Recording, Role};
 
@@ -22,6 +24,7 @@ pub struct Report<'a> {
     pub view: View,
     /// Its folded samples.
     pub profile: Profile,
+    target: String,
 }
 
 /// The kinds of file that a report can be written as.
@@ -51,7 +54,14 @@ impl<'a> Report<'a> {
     /// Folds the recording as the view says.
     #[must_use]
     pub fn of(recording: &'a Recording, view: View) -> Self {
-        Self { profile: Profile::of(recording, &view), recording, view }
+        Self { profile: Profile::of(recording, &view), target: recording.run.target.clone(), recording, view }
+    }
+
+    /// Names what is shown, where that is not the whole target.
+    #[must_use]
+    pub fn about(mut self, target: String) -> Self {
+        self.target = target;
+        self
     }
 
     /// Target, duration, rate and samples, on one line.
@@ -60,7 +70,7 @@ impl<'a> Report<'a> {
         let run = &self.recording.run;
         format!(
             "{} · {:.1} s at {} Hz · {} samples",
-            run.target,
+            printable(&self.target, 200),
             self.recording.length.as_secs_f64(),
             run.rate,
             self.profile.samples
@@ -88,7 +98,9 @@ impl<'a> Report<'a> {
     pub fn summary(&self) -> String {
         let shown = |process: &&Process| self.view.selection.takes_process(process);
         let shown: Vec<&Process> = self.recording.processes.iter().filter(shown).collect();
-        let noun = match (shown.iter().all(|process| process.role == Role::Worker), shown.len()) {
+        // One that was opened again, or re-executed, is recorded twice.
+        let count = shown.iter().map(|process| process.id).collect::<BTreeSet<_>>().len();
+        let noun = match (shown.iter().all(|process| process.role == Role::Worker), count) {
             (true, 1) => "worker",
             (true, _) => "workers",
             (false, 1) => "process",
@@ -97,7 +109,7 @@ impl<'a> Report<'a> {
         format!(
             "{} samples of {} {noun} in {:.1} s; {}",
             self.profile.samples,
-            shown.len(),
+            count,
             self.recording.length.as_secs_f64(),
             self.subtitle()
         )

@@ -104,8 +104,40 @@ fn hide_assigned<'a>(rest: &'a str, shown: &mut String) -> &'a str {
             shown.push(quote);
             hide_until(&assigned[1..], shown, |letter| letter == quote)
         }
-        _ => hide_until(assigned, shown, |letter| ",;&)}]\n".contains(letter)),
+        Some('[' | '{' | '(') => hide_bracket(assigned, shown),
+        // `Cookie: a=1; b=2` goes on to the end of its line or of the text around it, `token=1&page=2` does not.
+        _ if bare.starts_with(':') => hide_line(assigned, shown),
+        _ => hide_until(assigned, shown, |letter| ",;&)}] \r\n'\"".contains(letter)),
     }
+}
+
+/// Hides a list, a dictionary or a tuple with all that it holds; to the end, where it was cut off.
+fn hide_bracket<'a>(rest: &'a str, shown: &mut String) -> &'a str {
+    shown.push_str(HIDDEN);
+    let (mut depth, mut quote, mut escaped) = (0, None, false);
+    for (at, letter) in rest.char_indices() {
+        match (quote, letter) {
+            (Some(_), _) if escaped => {}
+            (Some(open), _) if letter == open => quote = None,
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '[' | '{' | '(') => depth += 1,
+            (None, ']' | '}' | ')') => depth -= 1,
+            _ => {}
+        }
+        escaped = !escaped && letter == '\\';
+        if depth == 0 {
+            return &rest[at + letter.len_utf8()..];
+        }
+    }
+    ""
+}
+
+/// Hides up to the end of a header's line, which a value's text shows as it is or escaped, or of the quotes around it.
+fn hide_line<'a>(rest: &'a str, shown: &mut String) -> &'a str {
+    shown.push_str(HIDDEN);
+    let ends = ["\r", "\n", "\\r", "\\n", "'", "\""];
+    let end = ends.iter().filter_map(|end| rest.find(end)).min();
+    &rest[end.unwrap_or(rest.len())..]
 }
 
 fn hide_until<'a>(rest: &'a str, shown: &mut String, ends: impl Fn(char) -> bool) -> &'a str {
@@ -145,6 +177,15 @@ mod tests {
             ("[('Cookie', 'sid=1'), ('Accept', '*/*')]", "[('Cookie', '<hidden>'), ('Accept', '*/*')]"),
             ("(b'cookie', b'sid=1')", "(b'cookie', b'<hidden>')"),
             ("'the cookie jar'", "'the cookie jar'"),
+            (
+                "'GET / HTTP/1.1\\r\\nCookie: a=1; sid=TOP\\r\\nHost: x'",
+                "'GET / HTTP/1.1\\r\\nCookie: <hidden>\\r\\nHost: x'",
+            ),
+            (
+                "{\"secrets\": [\"TOP1\", \"TOP2]\"], \"password\": {\"a\": \"TOP3\", \"b\": (1, 2)}, \"n\": 1}",
+                "{\"secrets\": <hidden>, \"password\": <hidden>, \"n\": 1}",
+            ),
+            ("{'tokens': ['cut off', 'in", "{'tokens': <hidden>"),
             ("{'token': 'cut off in the mid", "{'token': '<hidden>"),
         ];
         for (given, shown) in cases {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Report;
 use crate::interned::Interner;
 use crate::profile::Label;
-use crate::recording::{FrameId, ThreadId};
+use crate::recording::{FrameId, StackId, ThreadId};
 
 #[derive(Serialize)]
 struct File {
@@ -51,25 +51,34 @@ struct Sampled {
 /// Writes one JSON document.
 pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     let mut frames = Interner::default();
-    let mut threads: BTreeMap<ThreadId, Vec<Vec<u32>>> = BTreeMap::new();
+    let mut threads: BTreeMap<ThreadId, Vec<(StackId, u64)>> = BTreeMap::new();
     for sample in report.recording.samples.iter().filter(|sample| report.view.selection.takes(sample)) {
-        let stack = report.recording.stacks.walk(sample.stack);
-        let mut stack: Vec<u32> = stack.map(|frame| frames.intern(frame).index()).collect();
-        stack.reverse();
-        threads.entry(sample.thread).or_default().push(stack);
+        // Equal neighbours are one sample of more weight.
+        let taken = threads.entry(sample.thread).or_default();
+        match taken.last_mut() {
+            Some((stack, count)) if *stack == sample.stack => *count += 1,
+            _ => taken.push((sample.stack, 1)),
+        }
     }
-    let profiles = threads.into_iter().filter_map(|(thread, samples)| profile(report, thread, samples));
+    let profiles = threads.into_iter().filter_map(|(thread, samples)| profile(report, thread, &samples, &mut frames));
+    let profiles = profiles.collect();
+    let shared = Shared { frames: frames.iter().map(|id| shared(report, *id)).collect() };
     let file = File {
         schema: "https://www.speedscope.app/file-format-schema.json",
         name: report.title(),
         exporter: "pyperf",
-        profiles: profiles.collect(),
-        shared: Shared { frames: frames.iter().map(|id| shared(report, *id)).collect() },
+        shared,
+        profiles,
     };
     serde_json::to_writer(to, &file).map_err(io::Error::from)
 }
 
-fn profile(report: &Report<'_>, thread: ThreadId, samples: Vec<Vec<u32>>) -> Option<Sampled> {
+fn profile(
+    report: &Report<'_>,
+    thread: ThreadId,
+    samples: &[(StackId, u64)],
+    frames: &mut Interner<FrameId>,
+) -> Option<Sampled> {
     let known = report.recording.threads.get(thread)?;
     let process = report.recording.process(known.process)?;
     if !report.view.selection.takes_process(process) {
@@ -78,15 +87,23 @@ fn profile(report: &Report<'_>, thread: ThreadId, samples: Vec<Vec<u32>>) -> Opt
     let label = report.recording.thread_labels.get(thread.index() as usize)?;
     let of_process = crate::profile::Level::Worker.label(report.recording, *known, label).text;
     let of_thread = crate::profile::Level::Thread.label(report.recording, *known, label).text;
-    let weight = 1.0 / f64::from(report.recording.run.rate.max(1));
+    let rate = f64::from(report.recording.run.rate.max(1));
+    let weights: Vec<f64> =
+        samples.iter().map(|(_, count)| f64::from(u32::try_from(*count).unwrap_or(u32::MAX)) / rate).collect();
+    let mut outermost_first = |stack: StackId| -> Vec<u32> {
+        let mut stack: Vec<u32> =
+            report.recording.stacks.walk(stack).map(|frame| frames.intern(frame).index()).collect();
+        stack.reverse();
+        stack
+    };
     Some(Sampled {
         r#type: "sampled",
         name: format!("{of_process} {of_thread}"),
         unit: "seconds",
         start_value: 0.0,
-        end_value: samples.iter().map(|_| weight).sum(),
-        weights: vec![weight; samples.len()],
-        samples,
+        end_value: weights.iter().sum(),
+        samples: samples.iter().map(|(stack, _)| outermost_first(*stack)).collect(),
+        weights,
     })
 }
 
@@ -94,13 +111,10 @@ fn shared(report: &Report<'_>, id: FrameId) -> SharedFrame {
     let Some(frame) = report.recording.stacks.frame(id) else {
         return SharedFrame { name: Label::no_frame().text, file: None, line: None };
     };
-    let file = match &frame.short_file {
-        Some(short) if !report.view.style.full_files => short,
-        _ => &frame.file,
-    };
+    let style = report.view.style;
     SharedFrame {
         name: frame.function.clone(),
-        file: Some(file.clone()),
-        line: (report.view.style.lines && frame.line > 0).then_some(frame.line),
+        file: Some(style.file(frame).into()),
+        line: (style.lines && frame.line > 0).then_some(frame.line),
     }
 }

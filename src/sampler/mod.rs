@@ -31,8 +31,11 @@ use recorder::{Event, Recorder};
 use sampling::Sampling;
 use watch::Watch;
 
-/// How many events may wait for the recorder: about ten seconds of a large tree.
+/// How many events may wait for the recorder.
 const EVENTS: usize = 8192;
+
+/// How many stacks may wait in them, 6 kB each at 30 frames: a second and more of a large tree, and 60 MB at most.
+const STACKS: u64 = 10_000;
 
 /// How long a thread may take to notice the end. It needs longer only while the kernel holds it in a stop of a
 /// process that cannot stop; then the recording is finished without it.
@@ -144,6 +147,8 @@ struct Counters {
     dropped: AtomicU64,
     truncated: AtomicU64,
     stopped_nanos: AtomicU64,
+    /// Stacks on their way to the recorder.
+    waiting: AtomicU64,
 }
 
 impl Counters {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Counters;
 use crate::clock::Moment;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{Process, ProcessNumber, Recording, Run, Sample, State, Thread, ThreadStack};
+use crate::recording::{Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack};
 
 /// Between two batches of the file.
 const BATCH: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ pub(super) enum Event {
     /// It has ended, or can be sampled no longer.
     Died(ProcessNumber, Moment),
     /// Its role turned out to be another one.
+    Role(ProcessNumber, Role),
     /// The stacks of its threads at one moment.
     Stacks(ProcessNumber, Moment, Vec<ThreadStack>),
     /// There will be no more.
@@ -37,6 +38,7 @@ pub(super) struct Recorder {
     file: Option<RecordingFile>,
     file_error: Option<FileError>,
     counters: Arc<Counters>,
+    first: Option<Moment>,
     last: Moment,
     written: Moment,
 }
@@ -48,6 +50,7 @@ impl Recorder {
             file,
             file_error: None,
             counters,
+            first: None,
             last: Moment::default(),
             written: Moment::default(),
         }
@@ -65,7 +68,7 @@ impl Recorder {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.last.since(self.written) >= BATCH {
-                self.recording.length = self.last.since(Moment::default());
+                self.recording.length = self.last.since(self.first.unwrap_or(self.last));
                 self.write();
             }
         }
@@ -81,8 +84,15 @@ impl Recorder {
                     process.died = Some(moment);
                 }
             }
+            Event::Role(number, role) => {
+                if let Some(process) = self.recording.processes.get_mut(number.index() as usize) {
+                    process.role = role;
+                }
+            }
             Event::Stacks(process, moment, stacks) => {
+                self.first.get_or_insert(moment);
                 self.last = moment;
+                self.counters.waiting.fetch_sub(stacks.len() as u64, Relaxed);
                 for stack in stacks {
                     self.sample(process, moment, stack);
                 }

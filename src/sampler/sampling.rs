@@ -10,9 +10,9 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::recorder::Event;
 use super::watch::{Lane, LaneChange};
-use super::{Counters, Pace};
+use super::{Counters, Pace, STACKS};
 use crate::clock::{Clock, Moment};
-use crate::recording::ProcessNumber;
+use crate::recording::{ProcessNumber, ThreadStack};
 use crate::stack::ReadError;
 use crate::stop::{Stop, StopReason};
 
@@ -64,6 +64,18 @@ impl Sampling {
         true
     }
 
+    /// Gives stacks to the recorder, unless too many wait for it already.
+    fn hand_over(&self, number: ProcessNumber, moment: Moment, stacks: Vec<ThreadStack>) {
+        let count = stacks.len() as u64;
+        let waiting = &self.counters.waiting;
+        let room = waiting.load(Relaxed) < STACKS;
+        if room && self.events.try_send(Event::Stacks(number, moment, stacks)).is_ok() {
+            waiting.fetch_add(count, Relaxed);
+        } else {
+            self.counters.dropped.fetch_add(count, Relaxed);
+        }
+    }
+
     /// Reads one process; `false` when its lane is to be closed.
     fn read(&self, number: ProcessNumber, lane: &mut Lane) -> bool {
         let moment = self.clock.now();
@@ -74,15 +86,13 @@ impl Sampling {
         match result {
             Ok(stacks) => {
                 lane.failures = 0;
-                if self.events.try_send(Event::Stacks(number, moment, stacks)).is_err() {
-                    self.counters.dropped.fetch_add(1, Relaxed);
-                }
+                self.hand_over(number, moment, stacks);
                 true
             }
             Err(ReadError::Gone) => false,
-            Err(ReadError::Unreadable(_)) => {
+            Err(failure) => {
                 self.counters.unreadable.fetch_add(1, Relaxed);
-                lane.failures += 1;
+                lane.failures += u32::from(!matches!(failure, ReadError::Busy));
                 let useless = lane.failures >= TOO_MANY_FAILURES;
                 lane.useless.store(useless, Relaxed);
                 !useless

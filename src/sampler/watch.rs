@@ -15,12 +15,14 @@ use super::{Counters, StartError};
 use crate::clock::{Clock, Moment};
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
-use crate::process::{ProcessId, gunicorn};
+use crate::process::{ProcessId, Role};
 use crate::recording::{Process, ProcessNumber, ThreadStack};
+use crate::stack::request::proven_role;
 use crate::stack::{AttachError, StackReader};
 use crate::stop::{Stop, StopReason};
 
-/// How many opened or closed lanes may wait for the sampling thread.
+/// How many opened or closed lanes may wait for the sampling thread. One turn opens half as many at most, so that the first
+/// turn, before that thread runs, never waits for it.
 pub(super) const CHANGES: usize = 1024;
 
 /// Between two looks at the tree.
@@ -75,8 +77,17 @@ struct Candidate {
 }
 
 enum Stage {
-    Opening { pause: Duration, again: Moment, failure: Option<AttachError> },
-    Open { number: ProcessNumber, useless: Arc<AtomicBool> },
+    Opening {
+        pause: Duration,
+        again: Moment,
+        failure: Option<AttachError>,
+    },
+    Open {
+        number: ProcessNumber,
+        /// As it was told to the recorder.
+        role: Role,
+        useless: Arc<AtomicBool>,
+    },
 }
 
 impl Watch {
@@ -96,7 +107,7 @@ impl Watch {
         let deadline = self.clock.now() + FIRST;
         let first = self.tree.members().next().map(|member| member.facts.id.pid);
         loop {
-            self.turn();
+            self.turn(stop);
             if self.tree.is_empty() {
                 return Err(StartError::Gone);
             }
@@ -132,7 +143,7 @@ impl Watch {
     /// Follows the tree until the run ends. Returns the processes that could never be read, and why.
     pub(super) fn run(mut self, stop: &Stop) -> Vec<(ProcessId, String)> {
         while stop.wait(TURN).is_none() {
-            self.turn();
+            self.turn(stop);
             if self.tree.is_empty() {
                 stop.request(StopReason::TargetGone);
             }
@@ -143,7 +154,7 @@ impl Watch {
         self.unread
     }
 
-    fn turn(&mut self) {
+    fn turn(&mut self, stop: &Stop) {
         for change in self.tree.refresh() {
             match change {
                 Change::Born(member) if member.facts.is_python() => self.expect(member.facts.id),
@@ -156,10 +167,12 @@ impl Watch {
         let due = |candidate: &Candidate| matches!(candidate.stage, Stage::Opening { again, .. } if again <= now);
         let due: Vec<i32> =
             self.candidates.iter().filter(|(_, candidate)| due(candidate)).map(|(pid, _)| *pid).collect();
-        for pid in due {
-            self.open(pid);
+        for pid in due.into_iter().take(CHANGES / 2) {
+            if stop.reason().is_none() {
+                self.open(pid);
+            }
         }
-        self.count();
+        self.settle_roles();
     }
 
     fn expect(&mut self, id: ProcessId) {
@@ -224,38 +237,41 @@ impl Watch {
     }
 
     fn admit(&mut self, pid: i32, attached: Attached, stacks: &[ThreadStack]) {
-        let number: ProcessNumber = Id::from_index(self.born);
-        let useless = Arc::new(AtomicBool::new(false));
         let Some(candidate) = self.candidates.get_mut(&pid) else {
             return;
         };
         let id = candidate.id;
-        candidate.stage = Stage::Open { number, useless: Arc::clone(&useless) };
-        if let Some(role) = stacks.iter().find_map(proven_role) {
+        if let Some(role) = proven_role(stacks) {
             self.tree.set_role(id, role);
         }
-        let Some(Member { role, root, .. }) = self.tree.members().find(|member| member.facts.id == id) else {
+        let Some(&Member { role, root, .. }) = self.tree.members().find(|member| member.facts.id == id) else {
             return;
         };
-        let process =
-            Process { id, role: *role, root: *root, python: attached.python, born: self.clock.now(), died: None };
+        let number = Id::from_index(self.born);
+        let useless = Arc::new(AtomicBool::new(false));
+        candidate.stage = Stage::Open { number, role, useless: Arc::clone(&useless) };
         self.born += 1;
+        let process = Process { id, role, root, python: attached.python, born: self.clock.now(), died: None };
         // In this order: the recorder must know the process before its first stacks come.
         let _ = self.events.send(Event::Born(process));
         let lane = Lane { reader: attached.reader, failures: 0, useless };
         let _ = self.lanes.send(LaneChange::Open(number, lane));
     }
 
-    fn count(&self) {
-        let sampled = self.tree.members().filter(|member| {
-            let open = self.candidates.get(&member.facts.id.pid);
-            !member.role.is_supervisor() && open.is_some_and(|candidate| matches!(candidate.stage, Stage::Open { .. }))
-        });
-        self.counters.processes.store(sampled.count() as u64, Relaxed);
+    /// Tells the recorder what became clearer (a child of what turned out to be a master is a worker), and counts who is sampled.
+    fn settle_roles(&mut self) {
+        let mut sampled = 0;
+        for member in self.tree.members() {
+            let candidate = self.candidates.get_mut(&member.facts.id.pid);
+            let Some(Candidate { stage: Stage::Open { number, role, .. }, .. }) = candidate else {
+                continue;
+            };
+            if *role != member.role {
+                *role = member.role;
+                let _ = self.events.send(Event::Role(*number, *role));
+            }
+            sampled += u64::from(!role.is_supervisor());
+        }
+        self.counters.processes.store(sampled, Relaxed);
     }
-}
-
-fn proven_role(thread: &ThreadStack) -> Option<crate::process::Role> {
-    let frames = thread.frames.iter();
-    gunicorn::role_from_stack(frames.map(|frame| (frame.function.as_str(), frame.file.as_str())))
 }

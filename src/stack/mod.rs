@@ -54,6 +54,9 @@ pub enum ReadError {
     /// The process has ended, or runs another program now.
     #[error("the process has ended")]
     Gone,
+    /// A thread is in a system call that cannot be interrupted, so the process cannot be stopped now.
+    #[error("a thread is in an uninterruptible system call")]
+    Busy,
     /// The process could not be read this time.
     #[error("{0}")]
     Unreadable(String),

@@ -14,15 +14,15 @@ use py_spy::{PythonSpy, StackTrace};
 use remoteprocess::ProcessMemory;
 
 use super::request::is_serving;
-use super::roots::Roots;
+use super::roots::{Roots, Suspect};
 use super::state::{Activity, OsThreads, decide};
 use super::{AttachError, Line, Options, ReadError, StackReader};
 use crate::clock::Clock;
 use crate::process::image::Image;
 use crate::recording::{Frame, Local, Mode, ThreadStack};
 
-/// How often a read is tried again when the memory changed under it.
-const TRIES: u32 = 3;
+/// How often one read is tried when the memory changes under it.
+const TRIES: usize = 3;
 
 /// Reads one process through py-spy.
 pub struct PySpyReader {
@@ -72,12 +72,6 @@ impl PySpyReader {
     fn read_once(&mut self) -> Result<Vec<ThreadStack>, String> {
         let before: Vec<(i32, Option<Activity>)> =
             self.known.iter().map(|(_, tid)| (*tid, self.threads.activity(*tid))).collect();
-        if self.options.mode == Mode::Blocking
-            && before.iter().any(|(_, activity)| *activity == Some(Activity::Uninterruptible))
-        {
-            // Stopping it would hang until the kernel lets go of it, and every other process would wait with us.
-            return Err("a thread is in an uninterruptible system call".into());
-        }
         let start = self.clock.now();
         let traces = guarded(|| self.spy.get_stack_traces());
         if self.options.mode == Mode::Blocking {
@@ -136,11 +130,25 @@ impl PySpyReader {
 
 impl StackReader for PySpyReader {
     fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        if self.options.mode == Mode::Blocking && self.threads.any_uninterruptible() {
+            // Stopping it would hang until the kernel lets go of it, and every other process would wait with us.
+            return Err(ReadError::Busy);
+        }
         let mut failure = String::new();
+        let mut earlier: Vec<Vec<Suspect>> = Vec::new();
         for _ in 0..TRIES {
             match self.read_once() {
-                Ok(stacks) if self.options.mode == Mode::Blocking || self.roots.believe(&stacks) => return Ok(stacks),
-                Ok(_) => failure = "its stacks changed while they were read".into(),
+                Ok(stacks) if self.options.mode == Mode::Blocking => return Ok(stacks),
+                Ok(stacks) => {
+                    let suspects = self.roots.suspects(&stacks);
+                    earlier.push(suspects);
+                    let always_the_same =
+                        earlier.len() == TRIES && earlier.iter().all(|suspects| *suspects == earlier[0]);
+                    if always_the_same || earlier.last().is_some_and(Vec::is_empty) {
+                        return Ok(stacks);
+                    }
+                    failure = "its stacks changed while they were read".into();
+                }
                 Err(_) if !self.image.is_current() => return Err(ReadError::Gone),
                 Err(error) => failure = error,
             }
@@ -202,6 +210,13 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
     }
 }
 
+/// Names are kept up to 512 bytes, so that no process can make a recording as large as it likes.
+fn cut(mut name: String) -> String {
+    let end = (0..=name.len().min(512)).rev().find(|end| name.is_char_boundary(*end));
+    name.truncate(end.unwrap_or(0));
+    name
+}
+
 /// A frame and its local variables in our own words.
 fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
     let locals = frame.locals.unwrap_or_default().into_iter().map(|local| Local {
@@ -210,9 +225,9 @@ fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
         value: local.repr.unwrap_or_else(|| "?".into()),
     });
     let frame = Frame {
-        function: frame.name,
-        file: frame.filename,
-        short_file: frame.short_filename,
+        function: cut(frame.name),
+        file: cut(frame.filename),
+        short_file: frame.short_filename.map(cut),
         line: u32::try_from(frame.line).unwrap_or(0),
     };
     (frame, locals.collect())

@@ -1,10 +1,11 @@
-//! Does this stack serve a request?
+//! What a stack proves: that it serves a request, and which of gunicorn's processes it belongs to.
 //!
 //! A thread that sleeps inside a request is waiting; one that sleeps outside is idle. The line between the two is a frame of
 //! the server that exists from the moment a request is taken up until its response is sent. The functions are those of
 //! gunicorn 20 to 27, and of the servers that gunicorn's workers or other Python trees use in its place.
 
-use crate::recording::Frame;
+use crate::process::{Role, gunicorn};
+use crate::recording::{Frame, ThreadStack};
 
 /// Function and end of file of the frames that stand around a request.
 const SERVING: &[(&str, &str)] = &[
@@ -32,6 +33,16 @@ pub fn is_serving(frames: &[Frame]) -> bool {
         let function = frame.function.rsplit('.').next().unwrap_or_default();
         SERVING.iter().any(|(serving, file)| *serving == function && frame.file.ends_with(file))
     })
+}
+
+/// The role in a gunicorn tree that the stacks of a process prove, if any of them does.
+#[must_use]
+pub fn proven_role(stacks: &[ThreadStack]) -> Option<Role> {
+    let of_thread = |thread: &ThreadStack| {
+        let frames = thread.frames.iter();
+        gunicorn::role_from_stack(frames.map(|frame| (frame.function.as_str(), frame.file.as_str())))
+    };
+    stacks.iter().find_map(of_thread)
 }
 
 #[cfg(test)]

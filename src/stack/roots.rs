@@ -1,49 +1,52 @@
 //! Tells a stack that was read whole from one that broke off while it was read.
 //!
 //! Without stopping the process, a frame can be gone before its caller is read, and then the walk ends early or in memory
-//! that means something else. The outermost frame gives that away: a process has few of them (`<module>`, the start of a
-//! thread, a greenlet or two), and each comes again and again. So an outermost frame is believed when it is seen for the
-//! second time, and a stack below one that is not believed is read again.
+//! that means something else. The outermost frame gives that away, because there are few that a thread can start with: a
+//! module, `python -m`, the start of a thread. Any other is suspect; it is real in a thread that C code has started, and
+//! then it is there again when the stack is read again. Greenlets can start with any function and switch all the time, so
+//! in a process of gevent or eventlet nothing is suspected.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use crate::recording::{Frame, ThreadStack};
 
-use crate::recording::ThreadStack;
-
-/// How many frames may wait for their second time; beyond that, they are noise and forgotten.
-const DOUBTED: usize = 256;
-
-/// The outermost frames of a process, by their hashes.
+/// What is known of the outermost frames of a process.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
-    hasher: RandomState,
-    believed: HashSet<u64>,
-    doubted: HashSet<u64>,
+    greenlets: bool,
 }
 
+/// A thread and the outermost frame that it should not have.
+pub(super) type Suspect = (u64, Option<Frame>);
+
 impl Roots {
-    /// Whether every stack stands on an outermost frame that is believed.
-    pub(super) fn believe(&mut self, stacks: &[ThreadStack]) -> bool {
-        let mut all = true;
-        for stack in stacks {
-            // A thread without any frame is as rare as a new outermost one, and believed on the same terms.
-            let outermost = stack.frames.first().map(|frame| (&frame.function, &frame.file));
-            let root = self.hasher.hash_one(outermost);
-            if self.believed.contains(&root) {
-                continue;
-            }
-            if self.doubted.remove(&root) {
-                self.believed.insert(root);
-            } else {
-                all = false;
-                if self.doubted.len() >= DOUBTED {
-                    self.doubted.clear();
-                }
-                self.doubted.insert(root);
-            }
+    /// The threads whose stacks may have broken off.
+    pub(super) fn suspects(&mut self, stacks: &[ThreadStack]) -> Vec<Suspect> {
+        self.greenlets |= stacks.iter().filter_map(|stack| stack.frames.first()).any(is_hub);
+        if self.greenlets {
+            return Vec::new();
         }
-        all
+        let doubtful = |stack: &&ThreadStack| !stack.frames.first().is_some_and(is_start);
+        let suspect = |stack: &ThreadStack| {
+            // The line moves on between two reads, the function does not.
+            let outermost = stack.frames.first().map(|frame| Frame { line: 0, ..frame.clone() });
+            (stack.ident, outermost)
+        };
+        stacks.iter().filter(doubtful).map(suspect).collect()
     }
+}
+
+/// Where Python code starts: a script or `-c`, `python -m` (`Lib/runpy.py`), a thread (`Lib/threading.py`).
+fn is_start(frame: &Frame) -> bool {
+    match frame.function.as_str() {
+        "<module>" => true,
+        "_run_module_as_main" => frame.file.ends_with("runpy.py") || frame.file == "<frozen runpy>",
+        "Thread._bootstrap" | "_bootstrap" => frame.file.ends_with("threading.py"),
+        _ => false,
+    }
+}
+
+/// The loop that switches greenlets, which is a greenlet of its own.
+fn is_hub(frame: &Frame) -> bool {
+    frame.file.contains("/gevent/") || frame.file.contains("/eventlet/")
 }
 
 #[cfg(test)]
@@ -51,24 +54,29 @@ mod tests {
     use super::*;
     use crate::stack::scripted::thread;
 
-    #[test]
-    fn an_outermost_frame_is_believed_the_second_time() {
-        let mut roots = Roots::default();
-        let whole = [thread(7, "<module>;run;view")];
-        let broken = [thread(7, "run;view")];
-        assert!(!roots.believe(&whole));
-        assert!(roots.believe(&whole));
-        assert!(!roots.believe(&broken));
-        assert!(roots.believe(&whole));
-        assert!(roots.believe(&[]));
+    fn rooted(function: &str, file: &str) -> ThreadStack {
+        let mut stack = thread(7, function);
+        stack.frames[0].file = file.into();
+        stack
     }
 
     #[test]
-    fn noise_is_forgotten() {
+    fn a_stack_that_does_not_start_where_code_starts_is_suspect() {
         let mut roots = Roots::default();
-        for number in 0..10 * DOUBTED {
-            assert!(!roots.believe(&[thread(7, &format!("noise{number}"))]));
-        }
-        assert!(roots.doubted.len() <= DOUBTED);
+        let whole = [
+            rooted("<module>", "/srv/app.py"),
+            rooted("_run_module_as_main", "<frozen runpy>"),
+            rooted("_bootstrap", "/usr/lib/python3.6/threading.py"),
+        ];
+        assert!(roots.suspects(&whole).is_empty());
+        assert_eq!(roots.suspects(&[rooted("view", "/srv/app.py")]).len(), 1);
+        assert_eq!(roots.suspects(&[ThreadStack::default()]).len(), 1);
+    }
+
+    #[test]
+    fn greenlets_may_start_anywhere() {
+        let mut roots = Roots::default();
+        assert!(roots.suspects(&[rooted("Hub.run", "/v/site-packages/gevent/hub.py")]).is_empty());
+        assert!(roots.suspects(&[rooted("view", "/srv/app.py")]).is_empty());
     }
 }

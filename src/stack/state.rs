@@ -71,6 +71,13 @@ impl OsThreads {
         self.activity(outside).map(|_| outside)
     }
 
+    /// Whether a thread of the process, Python or not, is where neither signals nor ptrace reach it.
+    pub(super) fn any_uninterruptible(&mut self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let tids: Vec<i32> = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect();
+        tids.into_iter().any(|tid| self.activity(tid) == Some(Activity::Uninterruptible))
+    }
+
     /// What a thread is doing now; `None` when it has ended.
     pub(super) fn activity(&mut self, tid: i32) -> Option<Activity> {
         let pid = self.pid;

@@ -5,7 +5,7 @@
 
 mod live;
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, StdoutLock, Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Style};
 
@@ -64,11 +64,9 @@ impl Ui {
         let _ = out.flush();
     }
 
-    /// A file that goes to standard output.
-    pub fn bytes(self, bytes: &[u8]) {
-        let mut out = stdout().lock();
-        let _ = out.write_all(bytes);
-        let _ = out.flush();
+    /// Standard output, for a file that goes there.
+    pub fn stdout(self) -> StdoutLock<'static> {
+        stdout().lock()
     }
 }
 

@@ -24,6 +24,7 @@ pub fn read(path: &Path) -> Result<Recording, FileError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
         .map_err(foreign)?;
+    connection.pragma_update(None, "trusted_schema", "OFF").map_err(foreign)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     if pragma("application_id").map_err(foreign)? != APPLICATION {
         return Err(FileError::Foreign(path.into()));
@@ -37,6 +38,9 @@ pub fn read(path: &Path) -> Result<Recording, FileError> {
         Fault::Damaged(what) => FileError::Damaged { path: path.into(), what },
     })
 }
+
+/// The deepest stack that py-spy reads.
+const DEEPEST: u32 = 4096;
 
 /// Why rows could not be taken over.
 enum Fault {
@@ -55,6 +59,11 @@ fn damaged(what: impl Into<String>) -> Fault {
 }
 
 fn read_tables(from: &Connection) -> Result<Recording, Fault> {
+    // A view in the place of a table could compute rows without end.
+    let query = "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
+    if from.query_row(query, [], |row| row.get::<_, i64>(0))? > 0 {
+        return Err(damaged("it holds more than tables"));
+    }
     let mut recording = read_run(from)?;
     recording.losses = read_losses(from)?;
     recording.processes = read_processes(from)?;
@@ -145,6 +154,7 @@ fn read_stacks(from: &Connection) -> Result<StackTable, Fault> {
     let mut query = from.prepare("SELECT id, caller, frame FROM stack WHERE id > 0 ORDER BY id")?;
     let mut rows = query.query([])?;
     let mut table = StackTable::default();
+    let mut depths = vec![0_u32];
     while let Some(row) = rows.next()? {
         let (id, caller, frame): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let frame = frames.get(frame as usize).cloned();
@@ -152,6 +162,11 @@ fn read_stacks(from: &Connection) -> Result<StackTable, Fault> {
         if added != Some(Id::from_index(id)) {
             return Err(damaged(format!("stack {id} has no frame, no caller or the wrong number")));
         }
+        let depth = 1 + depths[caller as usize];
+        if depth > DEEPEST {
+            return Err(damaged(format!("stack {id} is deeper than any that can be read")));
+        }
+        depths.push(depth);
     }
     Ok(table)
 }
@@ -175,7 +190,9 @@ fn read_samples(from: &Connection, recording: &mut Recording) -> Result<(), Faul
         if !known {
             return Err(damaged("a sample has no thread or no stack"));
         }
-        recording.samples.push(sample);
+        if !recording.samples.push(sample) {
+            return Err(damaged("it holds more samples than fit"));
+        }
     }
     Ok(())
 }

@@ -38,6 +38,12 @@ impl RecordingFile {
             return Err(FileError::Exists(path.into()));
         }
         let make = || {
+            // Symlinks in the path to the folder are fine; one in the place of the file is not, and SQLite refuses both.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let path = match (folder.canonicalize(), path.file_name()) {
+                (Ok(folder), Some(name)) => folder.join(name),
+                _ => path.to_path_buf(),
+            };
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
                 | OpenFlags::SQLITE_OPEN_CREATE
                 | OpenFlags::SQLITE_OPEN_NOFOLLOW

@@ -141,12 +141,11 @@ impl StackReader for PySpyReader {
                 Ok(stacks) if self.options.mode == Mode::Blocking => return Ok(stacks),
                 Ok(stacks) => {
                     let suspects = self.roots.suspects(&stacks);
-                    earlier.push(suspects);
-                    let always_the_same =
-                        earlier.len() == TRIES && earlier.iter().all(|suspects| *suspects == earlier[0]);
-                    if always_the_same || earlier.last().is_some_and(Vec::is_empty) {
+                    let always_the_same = earlier.len() == TRIES - 1 && earlier.iter().all(|known| *known == suspects);
+                    if suspects.is_empty() || always_the_same && self.roots.can_be_real(&suspects) {
                         return Ok(stacks);
                     }
+                    earlier.push(suspects);
                     failure = "its stacks changed while they were read".into();
                 }
                 Err(_) if !self.image.is_current() => return Err(ReadError::Gone),

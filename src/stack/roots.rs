@@ -3,8 +3,10 @@
 //! Without stopping the process, a frame can be gone before its caller is read, and then the walk ends early or in memory
 //! that means something else. The outermost frame gives that away, because there are few that a thread can start with: a
 //! module, `python -m`, the start of a thread. Any other is suspect; it is real in a thread that C code has started, and
-//! then it is there again when the stack is read again. Greenlets can start with any function and switch all the time, so
+//! then it is there again when the stack is read again, and never was another. Greenlets can start with any function and switch all the time, so
 //! in a process of gevent or eventlet nothing is suspected.
+
+use std::collections::HashSet;
 
 use crate::recording::{Frame, ThreadStack};
 
@@ -12,6 +14,8 @@ use crate::recording::{Frame, ThreadStack};
 #[derive(Debug, Default)]
 pub(super) struct Roots {
     greenlets: bool,
+    /// Threads that have been seen to start where Python code starts: they will not start elsewhere later.
+    started: HashSet<u64>,
 }
 
 /// A thread and the outermost frame that it should not have.
@@ -24,13 +28,20 @@ impl Roots {
         if self.greenlets {
             return Vec::new();
         }
-        let doubtful = |stack: &&ThreadStack| !stack.frames.first().is_some_and(is_start);
+        let (sound, doubtful): (Vec<_>, Vec<_>) =
+            stacks.iter().partition(|stack| stack.frames.first().is_some_and(is_start));
+        self.started.extend(sound.into_iter().map(|stack| stack.ident));
         let suspect = |stack: &ThreadStack| {
             // The line moves on between two reads, the function does not.
             let outermost = stack.frames.first().map(|frame| Frame { line: 0, ..frame.clone() });
             (stack.ident, outermost)
         };
-        stacks.iter().filter(doubtful).map(suspect).collect()
+        doubtful.into_iter().map(suspect).collect()
+    }
+
+    /// Whether suspects that were the same in every read can be what they seem.
+    pub(super) fn can_be_real(&self, suspects: &[Suspect]) -> bool {
+        suspects.iter().all(|(ident, _)| !self.started.contains(ident))
     }
 }
 
@@ -68,8 +79,13 @@ mod tests {
             rooted("_run_module_as_main", "<frozen runpy>"),
             rooted("_bootstrap", "/usr/lib/python3.6/threading.py"),
         ];
+        let broken = [rooted("view", "/srv/app.py")];
+        let suspects = roots.suspects(&broken);
+        assert_eq!(suspects.len(), 1);
+        assert!(roots.can_be_real(&suspects));
         assert!(roots.suspects(&whole).is_empty());
-        assert_eq!(roots.suspects(&[rooted("view", "/srv/app.py")]).len(), 1);
+        let suspects = roots.suspects(&broken);
+        assert!(!roots.can_be_real(&suspects));
         assert_eq!(roots.suspects(&[ThreadStack::default()]).len(), 1);
     }
 

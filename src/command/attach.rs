@@ -16,7 +16,7 @@ use crate::profile::Level;
 use crate::recording::file::RecordingFile;
 use crate::recording::{Mode, Recording, Run, rate_reached};
 use crate::report::Report;
-use crate::sampler::{Attached, Options, Outcome, Sampler, StartError};
+use crate::sampler::{Opened, Options, Outcome, Sampler, StartError};
 use crate::stack::pyspy::PySpyReader;
 use crate::stop::{Stop, StopReason};
 use crate::ui::Ui;
@@ -51,11 +51,11 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
     let tree = ProcessTree::new(roots, wish.follow);
     let options = Options { run, duration: wish.duration, file };
     let reading = wish.reading;
-    let attach = Box::new(move |pid| {
+    let opener = Box::new(move |pid| {
         let reader = PySpyReader::attach(pid, reading, clock)?;
-        Ok(Attached { python: reader.version(), reader: Box::new(reader) })
+        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
     });
-    let sampler = Sampler::start(tree, attach, options, clock, &stop).map_err(|error| {
+    let sampler = Sampler::start(tree, opener, options, clock, &stop).map_err(|error| {
         // Nothing was recorded, and the next try may want the name.
         wish.recording.as_deref().map(std::fs::remove_file);
         refusal(&words, wish.reading.mode, error)

@@ -64,21 +64,28 @@ pub(super) fn deliver(
     if let Some(nothing) = nothing_to_draw(report) {
         return Err(nothing);
     }
+    let failed = |error: io::Error| failure(path, &error, writing);
     match Place::of(path).map_err(|why| cannot_write(path, &why))? {
-        Place::Stdout => {
-            stream(report, format, &mut ui.stdout(), writing).map_err(|error| cannot_write(path, &error))?;
-        }
+        Place::Stdout => stream(report, format, &mut ui.stdout(), writing).map_err(failed),
         Place::Stream => {
             let pipe = OpenOptions::new().write(true).open(path);
-            pipe.and_then(|mut pipe| stream(report, format, &mut pipe, writing))
-                .map_err(|error| cannot_write(path, &error))?;
+            pipe.and_then(|mut pipe| stream(report, format, &mut pipe, writing)).map_err(failed)
         }
         Place::File => {
             write(report, format, path, writing)?;
             ui.written(&path.display().to_string(), &report.summary());
+            Ok(())
         }
     }
-    Ok(())
+}
+
+/// What to say of a report that could not be written whole.
+fn failure(path: &Path, error: &io::Error, writing: &Writing) -> Problem {
+    if writing.is_given_up() {
+        Problem::new(Exit::Interrupted, format!("interrupted: {} was not written", path.display()))
+    } else {
+        cannot_write(path, error)
+    }
 }
 
 /// Writes into something that cannot be replaced. A reader that went away is no failure.
@@ -118,9 +125,9 @@ fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) ->
     let Err(error) = try_write(report, format, path, writing) else {
         return Ok(());
     };
-    let cannot = cannot_write(path, &error);
+    let cannot = failure(path, &error, writing);
     if writing.is_given_up() {
-        return Err(Problem::new(Exit::Interrupted, format!("interrupted: {} was not written", path.display())));
+        return Err(cannot);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let refuge = std::env::temp_dir().join(format!("pyperf-{}-{name}", std::process::id()));

@@ -17,7 +17,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 pub use pace::Pace;
-pub use watch::{Attach, Attached};
+pub use watch::{Opened, Opener};
 
 use crate::clock::{Clock, Moment};
 use crate::problem::{Advice, Exit};
@@ -218,19 +218,19 @@ impl Sampler {
     /// When none of the processes can be read.
     pub fn start(
         tree: ProcessTree,
-        attach: Attach,
+        opener: Opener,
         options: Options,
         clock: Clock,
         stop: &Stop,
     ) -> Result<Self, StartError> {
         let counters = Arc::new(Counters::default());
         let (events, received) = sync_channel(EVENTS);
-        let (lanes, opened) = sync_channel(watch::CHANGES);
+        let (lanes, changes) = sync_channel(watch::CHANGES);
         let rate = options.run.rate;
         let recorder = Recorder::new(options.run, options.file, Arc::clone(&counters));
         let recorder = Task::spawn("recorder", stop, move || recorder.run(&received))?;
 
-        let mut watch = Watch::new(tree, attach, lanes, events.clone(), clock, Arc::clone(&counters));
+        let mut watch = Watch::new(tree, opener, lanes, events.clone(), clock, Arc::clone(&counters));
         watch.begin(stop)?;
         let start = clock.now();
         let sampling = Sampling {
@@ -239,7 +239,7 @@ impl Sampler {
             end: options.duration.map(|duration| start + duration),
             clock,
             stop: stop.clone(),
-            opened,
+            changes,
             events: events.clone(),
             counters: Arc::clone(&counters),
         };

@@ -25,7 +25,7 @@ pub(super) struct Sampling {
     pub(super) end: Option<Moment>,
     pub(super) clock: Clock,
     pub(super) stop: Stop,
-    pub(super) opened: Receiver<LaneChange>,
+    pub(super) changes: Receiver<LaneChange>,
     pub(super) events: SyncSender<Event>,
     pub(super) counters: Arc<Counters>,
 }
@@ -35,7 +35,7 @@ impl Sampling {
         let mut lanes = BTreeMap::new();
         let mut slot = 0;
         while self.wait_for(self.start + self.pace.due(slot)) {
-            for change in self.opened.try_iter() {
+            for change in self.changes.try_iter() {
                 match change {
                     LaneChange::Open(number, lane) => lanes.insert(number, lane),
                     LaneChange::Close(number) => lanes.remove(&number),
@@ -111,7 +111,7 @@ mod tests {
 
     /// Runs the loop over one scripted process until its lane closes; returns its events and what was lost.
     fn run(reader: ScriptedReader, room: usize) -> (Vec<Event>, crate::recording::Losses, bool) {
-        let (lanes, opened) = sync_channel(1);
+        let (lanes, changes) = sync_channel(1);
         let (events, received) = sync_channel(room);
         let clock = Clock::start();
         let counters = Arc::new(Counters::default());
@@ -125,7 +125,7 @@ mod tests {
             end: None,
             clock,
             stop: stop.clone(),
-            opened,
+            changes,
             events,
             counters: Arc::clone(&counters),
         };

@@ -35,10 +35,10 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Opens a process for sampling.
-pub type Attach = Box<dyn FnMut(i32) -> Result<Attached, AttachError> + Send>;
+pub type Opener = Box<dyn FnMut(i32) -> Result<Opened, AttachError> + Send>;
 
 /// An open process.
-pub struct Attached {
+pub struct Opened {
     /// Reads its stacks.
     pub reader: Box<dyn StackReader>,
     /// The version of its Python.
@@ -60,18 +60,17 @@ pub(super) enum LaneChange {
 
 pub(super) struct Watch {
     tree: ProcessTree,
-    attach: Attach,
-    candidates: BTreeMap<i32, Candidate>,
+    opener: Opener,
+    followed: BTreeMap<i32, Followed>,
     born: u32,
     lanes: SyncSender<LaneChange>,
     events: SyncSender<Event>,
     clock: Clock,
     counters: Arc<Counters>,
-    unread: Vec<(ProcessId, String)>,
 }
 
 /// A living Python process of the tree.
-struct Candidate {
+struct Followed {
     id: ProcessId,
     stage: Stage,
 }
@@ -93,33 +92,32 @@ enum Stage {
 impl Watch {
     pub(super) fn new(
         tree: ProcessTree,
-        attach: Attach,
+        opener: Opener,
         lanes: SyncSender<LaneChange>,
         events: SyncSender<Event>,
         clock: Clock,
         counters: Arc<Counters>,
     ) -> Self {
-        Self { tree, attach, candidates: BTreeMap::new(), born: 0, lanes, events, clock, counters, unread: Vec::new() }
+        Self { tree, opener, followed: BTreeMap::new(), born: 0, lanes, events, clock, counters }
     }
 
     /// Opens what is there now. At least one process must be readable within a second.
     pub(super) fn begin(&mut self, stop: &Stop) -> Result<(), StartError> {
         let deadline = self.clock.now() + FIRST;
-        let first = self.tree.members().next().map(|member| member.facts.id.pid);
         loop {
             self.turn(stop);
             if self.tree.is_empty() {
                 return Err(StartError::Gone);
             }
-            if self.candidates.values().any(|candidate| matches!(candidate.stage, Stage::Open { .. })) {
+            if self.followed.values().any(|process| matches!(process.stage, Stage::Open { .. })) {
                 return Ok(());
             }
-            let unsupported = |candidate: &Candidate| {
-                matches!(candidate.stage, Stage::Opening { failure: Some(AttachError::Version { .. }), .. })
+            let unsupported = |process: &Followed| {
+                matches!(process.stage, Stage::Opening { failure: Some(AttachError::Version { .. }), .. })
             };
-            let hopeless = !self.candidates.is_empty() && self.candidates.values().all(unsupported);
+            let hopeless = !self.followed.is_empty() && self.followed.values().all(unsupported);
             if hopeless || self.clock.now() >= deadline {
-                return Err(self.nothing_readable(first));
+                return Err(self.nothing_readable());
             }
             if stop.wait(TURN / 2).is_some() {
                 return Err(StartError::Interrupted);
@@ -127,16 +125,14 @@ impl Watch {
         }
     }
 
-    fn nothing_readable(&self, first: Option<i32>) -> StartError {
-        let failed = self.candidates.values().find_map(|candidate| match &candidate.stage {
-            Stage::Opening { failure: Some(cause), .. } => Some((candidate.id.pid, cause.clone())),
+    fn nothing_readable(&self) -> StartError {
+        let failed = self.followed.values().find_map(|process| match &process.stage {
+            Stage::Opening { failure: Some(cause), .. } => Some((process.id.pid, cause.clone())),
             _ => None,
         });
         match failed {
             Some((pid, cause)) => StartError::Unreadable { pid, cause },
-            None => StartError::NotPython {
-                pid: first.or_else(|| self.tree.members().next().map(|member| member.facts.id.pid)).unwrap_or(0),
-            },
+            None => StartError::NotPython { pid: self.tree.members().next().map_or(0, |member| member.facts.id.pid) },
         }
     }
 
@@ -148,10 +144,11 @@ impl Watch {
                 stop.request(StopReason::TargetGone);
             }
         }
-        for pid in self.candidates.keys().copied().collect::<Vec<_>>() {
-            self.give_up(pid);
-        }
-        self.unread
+        let unread = |process: Followed| match process.stage {
+            Stage::Opening { failure: Some(why), .. } => Some((process.id, why.to_string())),
+            _ => None,
+        };
+        self.followed.into_values().filter_map(unread).collect()
     }
 
     fn turn(&mut self, stop: &Stop) {
@@ -164,9 +161,8 @@ impl Watch {
         }
         self.replace_useless();
         let now = self.clock.now();
-        let due = |candidate: &Candidate| matches!(candidate.stage, Stage::Opening { again, .. } if again <= now);
-        let due: Vec<i32> =
-            self.candidates.iter().filter(|(_, candidate)| due(candidate)).map(|(pid, _)| *pid).collect();
+        let due = |process: &Followed| matches!(process.stage, Stage::Opening { again, .. } if again <= now);
+        let due: Vec<i32> = self.followed.iter().filter(|(_, process)| due(process)).map(|(pid, _)| *pid).collect();
         for pid in due.into_iter().take(CHANGES / 2) {
             if stop.reason().is_none() {
                 self.open(pid);
@@ -177,36 +173,30 @@ impl Watch {
 
     fn expect(&mut self, id: ProcessId) {
         let stage = Stage::Opening { pause: TURN / 2, again: Moment::default(), failure: None };
-        self.candidates.insert(id.pid, Candidate { id, stage });
+        self.followed.insert(id.pid, Followed { id, stage });
     }
 
     fn retire(&mut self, id: ProcessId) {
-        if self.candidates.get(&id.pid).is_some_and(|candidate| candidate.id == id) {
+        if self.followed.get(&id.pid).is_some_and(|process| process.id == id) {
             self.close(id.pid);
             // One that ended before it could be opened was not withheld from the graph by anybody: it was too short.
-            self.candidates.remove(&id.pid);
+            self.followed.remove(&id.pid);
         }
     }
 
     fn close(&self, pid: i32) {
-        if let Some(Candidate { stage: Stage::Open { number, .. }, .. }) = self.candidates.get(&pid) {
+        if let Some(Followed { stage: Stage::Open { number, .. }, .. }) = self.followed.get(&pid) {
             let _ = self.lanes.send(LaneChange::Close(*number));
             let _ = self.events.send(Event::Died(*number, self.clock.now()));
         }
     }
 
-    fn give_up(&mut self, pid: i32) {
-        if let Some(Candidate { id, stage: Stage::Opening { failure: Some(why), .. } }) = self.candidates.remove(&pid) {
-            self.unread.push((id, why.to_string()));
-        }
-    }
-
     fn replace_useless(&mut self) {
         let useless: Vec<ProcessId> = self
-            .candidates
+            .followed
             .values()
-            .filter(|candidate| matches!(&candidate.stage, Stage::Open { useless, .. } if useless.load(Relaxed)))
-            .map(|candidate| candidate.id)
+            .filter(|process| matches!(&process.stage, Stage::Open { useless, .. } if useless.load(Relaxed)))
+            .map(|process| process.id)
             .collect();
         for id in useless {
             self.close(id.pid);
@@ -215,19 +205,19 @@ impl Watch {
     }
 
     fn open(&mut self, pid: i32) {
-        let opened = (self.attach)(pid).and_then(|mut attached| {
+        let opened = (self.opener)(pid).and_then(|mut opened| {
             // A first read proves that the interpreter is up, and shows what the process is.
-            let stacks = attached.reader.read();
-            stacks.map(|stacks| (attached, stacks)).map_err(|error| AttachError::Unreadable(error.to_string()))
+            let stacks = opened.reader.read();
+            stacks.map(|stacks| (opened, stacks)).map_err(|error| AttachError::Unreadable(error.to_string()))
         });
         let now = self.clock.now();
-        let Some(candidate) = self.candidates.get_mut(&pid) else {
+        let Some(process) = self.followed.get_mut(&pid) else {
             return;
         };
         match opened {
-            Ok((attached, stacks)) => self.admit(pid, attached, &stacks),
+            Ok((opened, stacks)) => self.admit(pid, opened, &stacks),
             Err(why) => {
-                if let Stage::Opening { pause, again, failure } = &mut candidate.stage {
+                if let Stage::Opening { pause, again, failure } = &mut process.stage {
                     *pause = (*pause * 2).min(LONGEST_PAUSE);
                     *again = now + *pause;
                     *failure = Some(why);
@@ -236,11 +226,11 @@ impl Watch {
         }
     }
 
-    fn admit(&mut self, pid: i32, attached: Attached, stacks: &[ThreadStack]) {
-        let Some(candidate) = self.candidates.get_mut(&pid) else {
+    fn admit(&mut self, pid: i32, opened: Opened, stacks: &[ThreadStack]) {
+        let Some(process) = self.followed.get_mut(&pid) else {
             return;
         };
-        let id = candidate.id;
+        let id = process.id;
         if let Some(role) = proven_role(stacks) {
             self.tree.set_role(id, role);
         }
@@ -249,12 +239,12 @@ impl Watch {
         };
         let number = Id::from_index(self.born);
         let useless = Arc::new(AtomicBool::new(false));
-        candidate.stage = Stage::Open { number, role, useless: Arc::clone(&useless) };
+        process.stage = Stage::Open { number, role, useless: Arc::clone(&useless) };
         self.born += 1;
-        let process = Process { id, role, root, python: attached.python, born: self.clock.now(), died: None };
+        let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };
         // In this order: the recorder must know the process before its first stacks come.
         let _ = self.events.send(Event::Born(process));
-        let lane = Lane { reader: attached.reader, failures: 0, useless };
+        let lane = Lane { reader: opened.reader, failures: 0, useless };
         let _ = self.lanes.send(LaneChange::Open(number, lane));
     }
 
@@ -262,8 +252,8 @@ impl Watch {
     fn settle_roles(&mut self) {
         let mut sampled = 0;
         for member in self.tree.members() {
-            let candidate = self.candidates.get_mut(&member.facts.id.pid);
-            let Some(Candidate { stage: Stage::Open { number, role, .. }, .. }) = candidate else {
+            let process = self.followed.get_mut(&member.facts.id.pid);
+            let Some(Followed { stage: Stage::Open { number, role, .. }, .. }) = process else {
                 continue;
             };
             if *role != member.role {

@@ -23,7 +23,7 @@ fn the_default_is_a_flamegraph_named_after_the_master() {
     assert_eq!(out.names(), [name.as_str()]);
     assert_eq!(finished.stdout.lines().count(), 1);
     assert!(finished.stdout.starts_with(&format!("{name}: ")), "{}", finished.stdout);
-    for said in [" samples of 2 workers in 0.", "; nonblocking", "lost"] {
+    for said in [" samples of 2 workers in 0.", "; non-blocking", "lost"] {
         assert!(finished.stdout.contains(said), "{said:?} is missing in {}", finished.stdout);
     }
     assert!(!finished.stderr.contains(['\r', '\u{1b}']), "no live line without a terminal: {:?}", finished.stderr);

@@ -17,12 +17,18 @@ fn a_reload_on_hup_brings_new_workers() {
     let gunicorn = web().workers(2).start();
     let old = gunicorn.ready(2);
     let sampling = by_worker(&gunicorn);
-    old.iter().for_each(|worker| sampling.wait_for(*worker));
+    for worker in &old {
+        sampling.wait_for(*worker);
+    }
     let mut burnt = vec![burn(&gunicorn, &sampling)];
     gunicorn.signal(Signal::SIGHUP);
     let new = gunicorn.ready(4)[2..].to_vec();
-    new.iter().for_each(|worker| sampling.wait_for(*worker));
-    old.iter().for_each(|worker| sampling.wait_for_death_of(*worker));
+    for worker in &new {
+        sampling.wait_for(*worker);
+    }
+    for worker in &old {
+        sampling.wait_for_death_of(*worker);
+    }
     burnt.push(burn(&gunicorn, &sampling));
     assert!(old.contains(&burnt[0]) && new.contains(&burnt[1]));
     assert_burnt_in(&sampling.finish(), &burnt);
@@ -130,7 +136,9 @@ fn a_master_re_executed_on_usr2_takes_over() {
 fn when_all_are_killed_what_was_sampled_is_written() {
     let gunicorn = web().workers(2).start();
     let sampling = by_worker(&gunicorn);
-    gunicorn.workers().iter().for_each(|worker| sampling.wait_for(*worker));
+    for worker in gunicorn.workers() {
+        sampling.wait_for(worker);
+    }
     let burnt = burn(&gunicorn, &sampling);
     drop(gunicorn);
     assert_burnt_in(&sampling.ended(), &[burnt]);
@@ -140,7 +148,9 @@ fn when_all_are_killed_what_was_sampled_is_written() {
 fn when_all_end_by_themselves_what_was_sampled_is_written() {
     let gunicorn = web().workers(2).start();
     let sampling = by_worker(&gunicorn);
-    gunicorn.workers().iter().for_each(|worker| sampling.wait_for(*worker));
+    for worker in gunicorn.workers() {
+        sampling.wait_for(worker);
+    }
     let burnt = burn(&gunicorn, &sampling);
     gunicorn.signal(Signal::SIGTERM);
     assert_burnt_in(&sampling.ended(), &[burnt]);
@@ -170,5 +180,6 @@ fn assert_burnt_in(sampled: &Sampled, workers: &[i32]) {
     found.dedup();
     let mut expected: Vec<String> = workers.iter().map(|worker| format!("worker {worker}")).collect();
     expected.sort_unstable();
+    expected.dedup();
     assert_eq!(found, expected, "{}", sampled.finished.stdout);
 }

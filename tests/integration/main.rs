@@ -7,10 +7,16 @@
 
 mod attach;
 mod churn;
+mod containers;
 mod dump;
 mod idle;
 mod matrix;
+mod permission;
 mod recordings;
+mod signals;
 mod support;
 mod support_works;
+mod truth;
+mod usage;
 mod views;
+mod which;

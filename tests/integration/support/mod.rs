@@ -7,6 +7,7 @@ pub mod collapsed;
 pub mod environment;
 pub mod gunicorn;
 pub mod http;
+pub mod large_recording;
 pub mod namespace;
 pub mod output;
 pub mod process;

@@ -88,7 +88,8 @@ impl Sampling {
         Sampled { finished, stacks: Collapsed::parse(&stacks), recording }
     }
 
-    fn wait_until(&self, question: &str, count: i64) {
+    /// Waits until the recording's answer to a question of SQL is at least `count`.
+    pub fn wait_until(&self, question: &str, count: i64) {
         let recording = self.recording();
         let seen = wait::within(PATIENCE, || recording::ask(&recording, question).filter(|found| *found >= count));
         let (out, err) = (self.running.stdout().text(), self.running.stderr().text());

@@ -1,0 +1,149 @@
+//! Who may read what, and whose the written files are.
+//!
+//! Most of it takes two users, which only root can be; without root the tests say aloud what was left out.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+use nix::unistd::{Uid, User};
+
+use crate::support::environment::{Environment, Packages};
+use crate::support::gunicorn::{Configuration, Gunicorn};
+use crate::support::pyperf::Pyperf;
+use crate::support::python::Python;
+use crate::support::say;
+use crate::support::temp_dir::TempDir;
+
+const OUTPUTS: [&str; 6] = ["-d", "0.3", "-o", "graph.svg", "--recording", "run.pyperf"];
+
+#[test]
+fn another_user_is_refused_and_told_why() {
+    let Some(nobody) = say::nobody_unless_not_root("a gunicorn of root is not readable for nobody") else {
+        // This much everybody can try: process 1 is root's.
+        Pyperf::attach(1, []).run().ended_with(4).says(&["cannot read process 1", "it runs as user 0"]);
+        return;
+    };
+    let gunicorn = shared().start();
+    for command in ["attach", "dump"] {
+        let pid = gunicorn.pid().to_string();
+        let refused = Pyperf::new([command, "--pid", &pid]).user(&nobody).run().ended_with(4).says(&[
+            &format!("cannot read process {pid}"),
+            "because: its memory may not be opened: Permission denied",
+            &format!("it runs as user 0 and pyperf as user {}, without the capability SYS_PTRACE", nobody.uid),
+            &format!("sudo pyperf {command} --pid {pid}"),
+        ]);
+        assert_eq!(refused.stdout, "");
+    }
+}
+
+#[test]
+fn a_process_that_changed_its_user_is_protected_even_from_that_user() {
+    let Some(nobody) = say::nobody_unless_not_root("gunicorn --user nobody is not readable for nobody") else {
+        return;
+    };
+    let gunicorn = shared().arguments(["--user", "nobody"]).start();
+    let worker = gunicorn.workers()[0];
+    assert_eq!(owner(format!("/proc/{worker}/stat")), 0, "it is not dumpable");
+    let said = ["it changed its user after it started (gunicorn --user)", "sudo pyperf attach"];
+    Pyperf::attach(worker, []).user(&nobody).run().ended_with(4).says(&said);
+
+    let dir = TempDir::new();
+    drop(gunicorn.hold(&dir.join("gate")));
+    Pyperf::attach(gunicorn.pid(), OUTPUTS).cwd(&dir).run().succeeded();
+    Pyperf::new(["dump", "--pid", &worker.to_string()]).user(&nobody).sudo_of(&nobody).run().ended_with(4);
+}
+
+#[test]
+fn ones_own_gunicorn_needs_no_root() {
+    let me = User::from_uid(Uid::effective()).expect("the user database is readable").expect("we are in it");
+    let user = say::nobody_unless_not_root("another user's own gunicorn (but the own one is)").unwrap_or(me);
+    let gunicorn = shared().user(user.clone()).start();
+    let dir = TempDir::of(&user);
+    drop(gunicorn.hold(&dir.join("gate")));
+    Pyperf::attach(gunicorn.pid(), OUTPUTS).cwd(&dir).user(&user).run().succeeded();
+    assert_eq!(dir.names(), ["graph.svg", "run.pyperf"]);
+    assert_eq!(owner(dir.join("graph.svg")), user.uid.as_raw());
+}
+
+#[test]
+fn what_sudo_writes_belongs_to_its_caller() {
+    let Some(nobody) = say::nobody_unless_not_root("files belong to the caller of sudo") else {
+        return;
+    };
+    let (gunicorn, dir) = (shared().start(), TempDir::of(&nobody));
+    drop(gunicorn.hold(&TempDir::new().join("gate")));
+    Pyperf::attach(gunicorn.pid(), OUTPUTS).cwd(&dir).sudo_of(&nobody).run().succeeded();
+    Pyperf::new(["report", "run.pyperf"]).cwd(&dir).sudo_of(&nobody).run().succeeded();
+    for name in ["graph.svg", "run.pyperf", "run.svg"] {
+        let file = fs::metadata(dir.join(name)).expect("it was written");
+        assert_eq!((file.uid(), file.gid()), (nobody.uid.as_raw(), nobody.gid.as_raw()), "{name}");
+    }
+    assert_eq!(dir.names(), ["graph.svg", "run.pyperf", "run.svg"]);
+    Pyperf::new(["dump", "--pid", &gunicorn.pid().to_string()]).sudo_of(&nobody).run().succeeded();
+}
+
+#[test]
+fn under_sudo_a_blocking_read_works_too() {
+    let Some(nobody) = say::nobody_unless_not_root("blocking reads on behalf of the caller of sudo") else {
+        return;
+    };
+    let (gunicorn, dir) = (shared().start(), TempDir::of(&nobody));
+    drop(gunicorn.hold(&TempDir::new().join("gate")));
+    let blocking = OUTPUTS.into_iter().chain(["--blocking"]);
+    Pyperf::attach(gunicorn.pid(), blocking).cwd(&dir).sudo_of(&nobody).run().succeeded();
+}
+
+#[test]
+fn a_symlink_in_the_place_of_the_graph_is_replaced_and_not_followed() {
+    let me = User::from_uid(Uid::effective()).expect("the user database is readable").expect("we are in it");
+    let caller =
+        say::nobody_unless_not_root("a symlink that the caller of sudo points at a file of root").unwrap_or(me);
+    let (gunicorn, roots, dir) = (shared().start(), TempDir::new(), TempDir::of(&caller));
+    drop(gunicorn.hold(&roots.join("gate")));
+    fs::write(roots.join("precious"), "precious").expect("the directory is ours");
+    symlink(roots.join("precious"), dir.join("graph.svg")).expect("the directory is ours");
+    Pyperf::attach(gunicorn.pid(), OUTPUTS).cwd(&dir).sudo_of(&caller).run().succeeded();
+    assert_eq!(fs::read_to_string(roots.join("precious")).expect("it is still there"), "precious");
+    let graph = fs::symlink_metadata(dir.join("graph.svg")).expect("it was written");
+    assert!(graph.is_file());
+    assert_eq!(graph.uid(), caller.uid.as_raw());
+}
+
+#[test]
+fn a_symlink_in_the_place_of_the_recording_is_refused() {
+    let (gunicorn, dir) = (shared().start(), TempDir::new());
+    for target in ["precious", "not-there"] {
+        fs::write(dir.join("precious"), "precious").expect("the directory is ours");
+        symlink(dir.join(target), dir.join("run.pyperf")).expect("the directory is ours");
+        // Without -d it would sample for ever.
+        let arguments = ["--recording", "run.pyperf"];
+        Pyperf::attach(gunicorn.pid(), arguments).cwd(&dir).run().ended_with(1).says(&["run.pyperf exists already"]);
+        assert_eq!(dir.names(), ["precious", "run.pyperf"]);
+        assert_eq!(fs::read_to_string(dir.join("precious")).expect("it is still there"), "precious");
+        fs::remove_file(dir.join("run.pyperf")).expect("the directory is ours");
+    }
+}
+
+#[test]
+fn a_folder_that_the_caller_of_sudo_may_not_write_to_is_refused_before_sampling() {
+    let Some(nobody) = say::nobody_unless_not_root("folders that only root may write to are refused under sudo") else {
+        return;
+    };
+    let (gunicorn, roots) = (shared().start(), TempDir::new());
+    // Without -d it would sample for ever.
+    let graph = Pyperf::attach(gunicorn.pid(), ["-o", "graph.svg"]).cwd(&roots).sudo_of(&nobody).run();
+    graph.ended_with(1).says(&["cannot write graph.svg", "Permission denied", "-o FILE"]);
+    let arguments = ["-o", "-", "--recording", "run.pyperf"];
+    let recording = Pyperf::attach(gunicorn.pid(), arguments).cwd(&roots).sudo_of(&nobody).run();
+    recording.ended_with(1).says(&["cannot create the recording run.pyperf"]);
+    assert!(roots.names().is_empty());
+}
+
+/// A gunicorn whose Python every user may run.
+fn shared() -> Configuration<'static> {
+    Gunicorn::of(&Environment::new(&Python::shared(), Packages::Web))
+}
+
+fn owner(path: impl AsRef<std::path::Path>) -> u32 {
+    fs::metadata(path).expect("it is there").uid()
+}

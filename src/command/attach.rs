@@ -177,7 +177,7 @@ fn tell(ui: Ui, outcome: &Outcome, wish: &Attach, reason: Option<StopReason>) {
     for (id, why) in &outcome.unread {
         ui.note(&format!("process {id} could not be read: {why}"));
     }
-    let reached = rate_reached(wish.rate, outcome.recording.length, &outcome.recording.losses);
+    let reached = rate_reached(wish.rate, outcome.recording.reads, &outcome.recording.losses);
     if reached < 0.9 * f64::from(wish.rate) {
         ui.note(&format!("{reached:.0} of {} Hz were reached; ask for less with --rate", wish.rate));
     }

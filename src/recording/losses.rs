@@ -3,7 +3,7 @@
 /// Samples that were due and are not there, or not whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Ticks skipped because reading took longer than the time between two samples.
+    /// Reads of a process that were skipped, because the one before took longer than the time between two.
     pub late: u64,
     /// Reads of a living process that failed, also when tried again.
     pub unreadable: u64,

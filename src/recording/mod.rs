@@ -108,10 +108,12 @@ pub struct Recording {
     pub thread_labels: Vec<ThreadLabel>,
     /// The distinct stacks.
     pub stacks: StackTable,
-    /// The samples in the order in which they were taken.
+    /// The samples; those of one thread in the order in which they were taken.
     pub samples: SampleLog,
     /// What is missing.
     pub losses: Losses,
+    /// Reads of a process, those that failed among them.
+    pub reads: u64,
     /// How long sampling went on.
     pub length: Duration,
     /// How long the targets stood still for it, summed over all of them; zero unless [`Mode::Blocking`].
@@ -130,6 +132,7 @@ impl Recording {
             stacks: StackTable::default(),
             samples: SampleLog::default(),
             losses: Losses::default(),
+            reads: 0,
             length: Duration::ZERO,
             stopped: Duration::ZERO,
         }
@@ -155,14 +158,9 @@ impl Recording {
     }
 }
 
-/// Samples of each process taken per second over some time: the rate asked for, less the ticks that were skipped.
+/// Samples of each process taken per second: the rate asked for, less the part that came too late.
 #[must_use]
-pub fn rate_reached(asked: u32, length: Duration, losses: &Losses) -> f64 {
-    let asked = f64::from(asked);
-    let due = asked * length.as_secs_f64();
-    if due < 1.0 {
-        return asked;
-    }
-    let late = f64::from(u32::try_from(losses.late).unwrap_or(u32::MAX));
-    (asked * (1.0 - late / due)).max(0.0)
+pub fn rate_reached(asked: u32, reads: u64, losses: &Losses) -> f64 {
+    let count = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    f64::from(asked) * count(reads.max(1)) / count(reads.max(1) + losses.late)
 }

@@ -1,9 +1,8 @@
 //! The sampling engine: follows the target's processes, reads their stacks on time, records what it saw.
 //!
-//! Three threads, each the one owner of its state: [`watch`] knows the process tree and opens a reader for each process,
-//! the sampling thread reads them all at each tick, the [`recorder`] interns and stores. They are joined by bounded
-//! channels; what does not fit is dropped and counted. It knows neither which reader it drives nor what will become of the
-//! recording.
+//! Every thread is the one owner of its state: [`watch`] knows the process tree, opens a reader for each process and starts
+//! a [`sampling`] loop for it; the [`recorder`] interns and stores. They are joined by a bounded channel; what does not fit
+//! is dropped and counted. It knows neither which reader it drives nor what will become of the recording.
 
 mod pace;
 mod recorder;
@@ -28,7 +27,6 @@ use crate::recording::{Losses, Recording, Run, rate_reached};
 use crate::stack::AttachError;
 use crate::stop::{Stop, StopReason};
 use recorder::{Event, Recorder};
-use sampling::Sampling;
 use watch::Watch;
 
 /// How many events may wait for the recorder.
@@ -113,6 +111,8 @@ pub struct Progress {
     pub idle: u64,
     /// Processes being sampled now, without supervisors.
     pub processes: u64,
+    /// Reads of a process.
+    pub reads: u64,
     /// What was lost so far.
     pub losses: Losses,
 }
@@ -121,7 +121,7 @@ impl Progress {
     /// Samples of each process per second so far: the rate asked for, less the ticks that were skipped.
     #[must_use]
     pub fn rate_reached(&self, asked: u32) -> f64 {
-        rate_reached(asked, self.elapsed, &self.losses)
+        rate_reached(asked, self.reads, &self.losses)
     }
 }
 
@@ -147,6 +147,8 @@ struct Counters {
     dropped: AtomicU64,
     truncated: AtomicU64,
     stopped_nanos: AtomicU64,
+    /// Reads of a living process, those that failed among them.
+    reads: AtomicU64,
     /// Stacks on their way to the recorder.
     waiting: AtomicU64,
 }
@@ -178,15 +180,21 @@ impl Drop for EndOnDrop {
 }
 
 impl<T: Send + 'static> Task<T> {
-    fn spawn(name: &str, stop: &Stop, body: impl FnOnce() -> T + Send + 'static) -> Result<Self, StartError> {
+    /// Starts a thread. Without the one that is given `ends` the run makes no sense, so its end is the end of the run.
+    fn spawn(name: &str, ends: Option<&Stop>, body: impl FnOnce() -> T + Send + 'static) -> Result<Self, StartError> {
         let (done, result) = sync_channel(1);
-        let guard = EndOnDrop(stop.clone());
+        let guard = ends.cloned().map(EndOnDrop);
         let run = move || {
             let _guard = guard;
             let _ = done.send(body());
         };
         let thread = Builder::new().name(name.into()).spawn(run).map_err(StartError::NoThread)?;
         Ok(Self { thread, result })
+    }
+
+    /// Whether the thread has ended.
+    fn is_over(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// The result, or nothing from a thread that failed or does not end in time.
@@ -206,7 +214,6 @@ pub struct Sampler {
     counters: Arc<Counters>,
     events: SyncSender<Event>,
     watch: Task<Vec<(ProcessId, String)>>,
-    sampling: Task<()>,
     recorder: Task<(Recording, Option<FileError>)>,
 }
 
@@ -225,36 +232,15 @@ impl Sampler {
     ) -> Result<Self, StartError> {
         let counters = Arc::new(Counters::default());
         let (events, received) = sync_channel(EVENTS);
-        let (lanes, changes) = sync_channel(watch::CHANGES);
         let rate = options.run.rate;
         let recorder = Recorder::new(options.run, options.file, Arc::clone(&counters));
-        let recorder = Task::spawn("recorder", stop, move || recorder.run(&received))?;
-
-        let mut watch = Watch::new(tree, opener, lanes, events.clone(), clock, Arc::clone(&counters));
-        watch.begin(stop)?;
+        let recorder = Task::spawn("recorder", Some(stop), move || recorder.run(&received))?;
+        let mut watch = Watch::new(tree, opener, rate, events.clone(), clock, Arc::clone(&counters), stop.clone());
         let start = clock.now();
-        let sampling = Sampling {
-            pace: Pace::new(rate, start.as_nanos()),
-            start,
-            end: options.duration.map(|duration| start + duration),
-            clock,
-            stop: stop.clone(),
-            changes,
-            events: events.clone(),
-            counters: Arc::clone(&counters),
-        };
-        let watching = stop.clone();
-        Ok(Self {
-            rate,
-            clock,
-            start,
-            stop: stop.clone(),
-            counters,
-            events,
-            sampling: Task::spawn("sampling", stop, move || sampling.run())?,
-            watch: Task::spawn("watch", stop, move || watch.run(&watching))?,
-            recorder,
-        })
+        watch.begin()?;
+        let end = options.duration.map(|duration| clock.now() + duration);
+        let watch = Task::spawn("watch", Some(stop), move || watch.run(end))?;
+        Ok(Self { rate, clock, start, stop: stop.clone(), counters, events, watch, recorder })
     }
 
     /// Samples of each process per second that were asked for.
@@ -271,6 +257,7 @@ impl Sampler {
             samples: self.counters.samples.load(Relaxed),
             idle: self.counters.idle.load(Relaxed),
             processes: self.counters.processes.load(Relaxed),
+            reads: self.counters.reads.load(Relaxed),
             losses: self.counters.losses(),
         }
     }
@@ -280,8 +267,8 @@ impl Sampler {
     pub fn finish(self) -> Option<Outcome> {
         self.stop.request(StopReason::Interrupted);
         let length = self.clock.now().since(self.start);
-        self.sampling.result(PATIENCE);
-        let unread = self.watch.result(PATIENCE).unwrap_or_default();
+        // The watch itself has that patience with each sampling loop.
+        let unread = self.watch.result(2 * PATIENCE).unwrap_or_default();
         let _ = self.events.send(Event::End { length });
         // A last batch on a slow disk may take its time: everything that was sampled is in it.
         let (recording, file_error) = self.recorder.result(Duration::MAX)?;

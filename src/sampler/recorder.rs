@@ -122,6 +122,7 @@ impl Recorder {
 
     fn write(&mut self) {
         self.recording.losses = self.counters.losses();
+        self.recording.reads = self.counters.reads.load(Relaxed);
         self.recording.stopped = Duration::from_nanos(self.counters.stopped_nanos.load(Relaxed));
         self.written = self.last;
         if let Some(file) = &mut self.file

@@ -1,17 +1,18 @@
-//! Follows the target's processes and opens a reader for each.
+//! Follows the target's processes, opens a reader for each, and starts the loop that samples it.
 //!
 //! Ten times a second it looks who was born and who died. Opening a process takes milliseconds and fails while its
-//! interpreter is not up yet, so it happens here, off the sampling thread, and is tried again at growing intervals for as
+//! interpreter is not up yet, so it happens here, off the sampling threads, and is tried again at growing intervals for as
 //! long as the process lives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use super::recorder::Event;
-use super::{Counters, StartError};
+use super::sampling::{Lane, Sampling};
+use super::{Counters, PATIENCE, Pace, StartError, Task};
 use crate::clock::{Clock, Moment};
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
@@ -20,10 +21,6 @@ use crate::recording::{Process, ProcessNumber, ThreadStack};
 use crate::stack::request::proven_role;
 use crate::stack::{AttachError, StackReader};
 use crate::stop::{Stop, StopReason};
-
-/// How many opened or closed lanes may wait for the sampling thread. One turn opens half as many at most, so that the first
-/// turn, before that thread runs, never waits for it.
-pub(super) const CHANGES: usize = 1024;
 
 /// Between two looks at the tree.
 const TURN: Duration = Duration::from_millis(100);
@@ -45,28 +42,18 @@ pub struct Opened {
     pub python: String,
 }
 
-/// A process that is being sampled, as the sampling thread sees it.
-pub(super) struct Lane {
-    pub(super) reader: Box<dyn StackReader>,
-    pub(super) failures: u32,
-    /// Tells the watch that the reader has to be replaced.
-    pub(super) useless: Arc<AtomicBool>,
-}
-
-pub(super) enum LaneChange {
-    Open(ProcessNumber, Lane),
-    Close(ProcessNumber),
-}
-
 pub(super) struct Watch {
     tree: ProcessTree,
     opener: Opener,
     followed: BTreeMap<i32, Followed>,
     born: u32,
-    lanes: SyncSender<LaneChange>,
+    rate: u32,
     events: SyncSender<Event>,
     clock: Clock,
     counters: Arc<Counters>,
+    stop: Stop,
+    /// Sampling loops that have been told to end.
+    closing: Vec<Task<()>>,
 }
 
 /// A living Python process of the tree.
@@ -85,7 +72,8 @@ enum Stage {
         number: ProcessNumber,
         /// As it was told to the recorder.
         role: Role,
-        useless: Arc<AtomicBool>,
+        lane: Arc<Lane>,
+        sampling: Task<()>,
     },
 }
 
@@ -93,19 +81,31 @@ impl Watch {
     pub(super) fn new(
         tree: ProcessTree,
         opener: Opener,
-        lanes: SyncSender<LaneChange>,
+        rate: u32,
         events: SyncSender<Event>,
         clock: Clock,
         counters: Arc<Counters>,
+        stop: Stop,
     ) -> Self {
-        Self { tree, opener, followed: BTreeMap::new(), born: 0, lanes, events, clock, counters }
+        Self {
+            tree,
+            opener,
+            followed: BTreeMap::new(),
+            born: 0,
+            rate,
+            events,
+            clock,
+            counters,
+            stop,
+            closing: Vec::new(),
+        }
     }
 
     /// Opens what is there now. At least one process must be readable within a second.
-    pub(super) fn begin(&mut self, stop: &Stop) -> Result<(), StartError> {
+    pub(super) fn begin(&mut self) -> Result<(), StartError> {
         let deadline = self.clock.now() + FIRST;
         loop {
-            self.turn(stop);
+            self.turn();
             if self.tree.is_empty() {
                 return Err(StartError::Gone);
             }
@@ -119,7 +119,7 @@ impl Watch {
             if hopeless || self.clock.now() >= deadline {
                 return Err(self.nothing_readable());
             }
-            if stop.wait(TURN / 2).is_some() {
+            if self.stop.wait(TURN / 2).is_some() {
                 return Err(StartError::Interrupted);
             }
         }
@@ -136,22 +136,40 @@ impl Watch {
         }
     }
 
-    /// Follows the tree until the run ends. Returns the processes that could never be read, and why.
-    pub(super) fn run(mut self, stop: &Stop) -> Vec<(ProcessId, String)> {
-        while stop.wait(TURN).is_none() {
-            self.turn(stop);
+    /// Follows the tree until the run ends, at the latest at `end`. Returns the processes that could never be read, and why.
+    pub(super) fn run(mut self, end: Option<Moment>) -> Vec<(ProcessId, String)> {
+        let mut wait = self.next_turn(end);
+        while self.stop.wait(wait).is_none() {
+            if end.is_some_and(|end| self.clock.now() >= end) {
+                self.stop.request(StopReason::DurationOver);
+                break;
+            }
+            self.turn();
             if self.tree.is_empty() {
-                stop.request(StopReason::TargetGone);
+                self.stop.request(StopReason::TargetGone);
+            }
+            wait = self.next_turn(end);
+        }
+        let mut unread = Vec::new();
+        for process in self.followed.into_values() {
+            match process.stage {
+                Stage::Open { sampling, .. } => self.closing.push(sampling),
+                Stage::Opening { failure: Some(why), .. } => unread.push((process.id, why.to_string())),
+                Stage::Opening { .. } => {}
             }
         }
-        let unread = |process: Followed| match process.stage {
-            Stage::Opening { failure: Some(why), .. } => Some((process.id, why.to_string())),
-            _ => None,
-        };
-        self.followed.into_values().filter_map(unread).collect()
+        let deadline = self.clock.now() + PATIENCE;
+        for sampling in self.closing {
+            sampling.result(deadline.since(self.clock.now()));
+        }
+        unread
     }
 
-    fn turn(&mut self, stop: &Stop) {
+    fn next_turn(&self, end: Option<Moment>) -> Duration {
+        end.map_or(TURN, |end| end.since(self.clock.now()).min(TURN))
+    }
+
+    fn turn(&mut self) {
         for change in self.tree.refresh() {
             match change {
                 Change::Born(member) if member.facts.is_python() => self.expect(member.facts.id),
@@ -159,12 +177,13 @@ impl Watch {
                 Change::Died(id) => self.retire(id),
             }
         }
-        self.replace_useless();
+        self.reopen_ended();
+        self.closing.retain(|sampling| !sampling.is_over());
         let now = self.clock.now();
         let due = |process: &Followed| matches!(process.stage, Stage::Opening { again, .. } if again <= now);
         let due: Vec<i32> = self.followed.iter().filter(|(_, process)| due(process)).map(|(pid, _)| *pid).collect();
-        for pid in due.into_iter().take(CHANGES / 2) {
-            if stop.reason().is_none() {
+        for pid in due {
+            if self.stop.reason().is_none() {
                 self.open(pid);
             }
         }
@@ -176,30 +195,26 @@ impl Watch {
         self.followed.insert(id.pid, Followed { id, stage });
     }
 
+    /// Forgets a process. One that ended before it could be opened was withheld by nobody: it was too short.
     fn retire(&mut self, id: ProcessId) {
-        if self.followed.get(&id.pid).is_some_and(|process| process.id == id) {
-            self.close(id.pid);
-            // One that ended before it could be opened was not withheld from the graph by anybody: it was too short.
-            self.followed.remove(&id.pid);
+        if self.followed.get(&id.pid).is_none_or(|process| process.id != id) {
+            return;
+        }
+        if let Some(Followed { stage: Stage::Open { number, lane, sampling, .. }, .. }) = self.followed.remove(&id.pid)
+        {
+            lane.closed.store(true, Relaxed);
+            self.closing.push(sampling);
+            let _ = self.events.send(Event::Died(number, self.clock.now()));
         }
     }
 
-    fn close(&self, pid: i32) {
-        if let Some(Followed { stage: Stage::Open { number, .. }, .. }) = self.followed.get(&pid) {
-            let _ = self.lanes.send(LaneChange::Close(*number));
-            let _ = self.events.send(Event::Died(*number, self.clock.now()));
-        }
-    }
-
-    fn replace_useless(&mut self) {
-        let useless: Vec<ProcessId> = self
-            .followed
-            .values()
-            .filter(|process| matches!(&process.stage, Stage::Open { useless, .. } if useless.load(Relaxed)))
-            .map(|process| process.id)
-            .collect();
-        for id in useless {
-            self.close(id.pid);
+    /// A loop that ended although its process lives had a wrong idea of it.
+    fn reopen_ended(&mut self) {
+        let ended =
+            |process: &&Followed| matches!(&process.stage, Stage::Open { lane, .. } if lane.ended.load(Relaxed));
+        let ended: Vec<ProcessId> = self.followed.values().filter(ended).map(|process| process.id).collect();
+        for id in ended {
+            self.retire(id);
             self.expect(id);
         }
     }
@@ -227,10 +242,10 @@ impl Watch {
     }
 
     fn admit(&mut self, pid: i32, opened: Opened, stacks: &[ThreadStack]) {
-        let Some(process) = self.followed.get_mut(&pid) else {
+        let Some(followed) = self.followed.get_mut(&pid) else {
             return;
         };
-        let id = process.id;
+        let id = followed.id;
         if let Some(role) = proven_role(stacks) {
             self.tree.set_role(id, role);
         }
@@ -238,14 +253,28 @@ impl Watch {
             return;
         };
         let number = Id::from_index(self.born);
-        let useless = Arc::new(AtomicBool::new(false));
-        process.stage = Stage::Open { number, role, useless: Arc::clone(&useless) };
-        self.born += 1;
+        let lane = Arc::new(Lane::default());
+        let sampling = Sampling {
+            number,
+            reader: opened.reader,
+            pace: Pace::new(self.rate, u64::from(number.index())),
+            clock: self.clock,
+            stop: self.stop.clone(),
+            lane: Arc::clone(&lane),
+            events: self.events.clone(),
+            counters: Arc::clone(&self.counters),
+        };
+        // The recorder must know the process before its first stacks come.
         let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };
-        // In this order: the recorder must know the process before its first stacks come.
         let _ = self.events.send(Event::Born(process));
-        let lane = Lane { reader: opened.reader, failures: 0, useless };
-        let _ = self.lanes.send(LaneChange::Open(number, lane));
+        self.born += 1;
+        match Task::spawn(&format!("sampling {pid}"), None, move || sampling.run()) {
+            Ok(sampling) => followed.stage = Stage::Open { number, role, lane, sampling },
+            // Tried again like any process that cannot be opened yet.
+            Err(_) => {
+                let _ = self.events.send(Event::Died(number, self.clock.now()));
+            }
+        }
     }
 
     /// Tells the recorder what became clearer (a child of what turned out to be a master is a worker), and counts who is sampled.

@@ -51,6 +51,7 @@ mod tests {
             samples: 2780,
             idle: 1200,
             processes: 4,
+            reads: 980,
             losses: Losses { late: 20, ..Losses::default() },
         };
         assert_eq!(

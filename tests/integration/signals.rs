@@ -149,13 +149,14 @@ fn hold(pid: i32) {
     wait::until("it to stop", PATIENCE, || (process::state(pid) == 'T').then_some(()));
 }
 
-/// A thread runs from the moment in which the signal arrives to that in which it has been dealt with; then all sleep again.
+/// A thread runs from the moment in which the signal arrives to that in which it has been dealt with; then all sleep again, or the
+/// signal has ended them.
 fn wait_until_the_signal_is_handled(pid: i32) {
     let process = procfs::process::Process::new(pid).expect("pyperf runs");
     let at_rest = || {
         let pending = process.status().expect("pyperf runs").shdpnd;
         let tasks = process.tasks().expect("pyperf runs").flatten();
-        pending == 0 && tasks.flat_map(|task| task.stat()).all(|stat| stat.state == 'S')
+        pending == 0 && tasks.flat_map(|task| task.stat()).all(|stat| matches!(stat.state, 'S' | 'Z'))
     };
     // Threads are looked at one after the other, so one look could miss how one wakes the other.
     wait::until("the signal to be handled", PATIENCE, || (0..3).all(|_| at_rest()).then_some(()));

@@ -6,7 +6,7 @@
 //!
 //! | table | columns |
 //! | --- | --- |
-//! | `run` | `target`, `started`, `rate` (Hz), `mode`, `length`, `stopped` (ns): one row |
+//! | `run` | `target`, `started`, `rate` (Hz), `mode`, `length`, `stopped` (ns), `reads`: one row |
 //! | `process` | `id`, `pid`, `start_ticks`, `role`, `root` (pid), `python`, `born`, `died` |
 //! | `thread` | `id`, `process`, `ident` (Python's), `os_id` (the kernel's), `name` |
 //! | `frame` | `id`, `function`, `file`, `short_file`, `line` |
@@ -32,7 +32,8 @@ pub const SCHEMA: i32 = 1;
 const APPLICATION: i32 = 0x7079_7066;
 
 const TABLES: &str = "
-    CREATE TABLE run (target TEXT, started INTEGER, rate INTEGER, mode TEXT, length INTEGER, stopped INTEGER);
+    CREATE TABLE run (target TEXT, started INTEGER, rate INTEGER, mode TEXT, length INTEGER, stopped INTEGER,
+                      reads INTEGER);
     CREATE TABLE process (id INTEGER PRIMARY KEY, pid INTEGER, start_ticks INTEGER, role TEXT, root INTEGER,
                           python TEXT, born INTEGER, died INTEGER);
     CREATE TABLE thread (id INTEGER PRIMARY KEY, process INTEGER, ident INTEGER, os_id INTEGER, name TEXT);
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(one.processes, other.processes);
         assert_eq!(one.thread_labels, other.thread_labels);
         assert_eq!(one.losses, other.losses);
-        assert_eq!((one.length, one.stopped), (other.length, other.stopped));
+        assert_eq!((one.length, one.stopped, one.reads), (other.length, other.stopped, other.reads));
         assert!(one.threads.iter().eq(other.threads.iter()));
         assert!(one.stacks.stacks().iter().eq(other.stacks.stacks().iter()));
         assert!(one.stacks.frames().iter().eq(other.stacks.frames().iter()));
@@ -178,6 +179,7 @@ mod tests {
             }
             recording.losses = Losses { late: batch, ..Losses::default() };
             recording.length = Duration::from_secs(batch);
+            recording.reads = 10 * batch;
             file.append(&recording).expect("a batch");
             assert_equal(&read(&folder.file()).expect("readable while it grows"), &recording);
         }

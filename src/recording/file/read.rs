@@ -74,7 +74,7 @@ fn read_tables(from: &Connection) -> Result<Recording, Fault> {
 }
 
 fn read_run(from: &Connection) -> Result<Recording, Fault> {
-    let query = "SELECT target, started, rate, mode, length, stopped FROM run";
+    let query = "SELECT target, started, rate, mode, length, stopped, reads FROM run";
     let recording = from.query_row(query, [], |row| {
         let mode: String = row.get(3)?;
         let mut recording = Recording::new(Run {
@@ -85,6 +85,7 @@ fn read_run(from: &Connection) -> Result<Recording, Fault> {
         });
         recording.length = nanos(row.get(4)?);
         recording.stopped = nanos(row.get(5)?);
+        recording.reads = unsigned(row.get(6)?);
         Ok(recording)
     })?;
     Ok(recording)

@@ -55,7 +55,7 @@ impl RecordingFile {
             connection.pragma_update(None, "synchronous", "OFF")?;
             connection.execute_batch(TABLES)?;
             connection.execute(
-                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0)",
+                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0, 0)",
                 params![run.target, wall_nanos(run.started), run.rate, run.mode.name()],
             )?;
             Ok(connection)
@@ -141,7 +141,10 @@ fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result
     for (kind, count) in recording.losses.named() {
         to.execute("INSERT OR REPLACE INTO loss VALUES (?1, ?2)", params![kind, signed(count)])?;
     }
-    to.execute("UPDATE run SET length = ?1, stopped = ?2", params![nanos(recording.length), nanos(recording.stopped)])?;
+    to.execute(
+        "UPDATE run SET length = ?1, stopped = ?2, reads = ?3",
+        params![nanos(recording.length), nanos(recording.stopped), signed(recording.reads)],
+    )?;
     Ok(())
 }
 

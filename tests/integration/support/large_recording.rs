@@ -17,7 +17,7 @@ pub fn write(path: &Path) {
          PRAGMA user_version = 1;
          PRAGMA synchronous = OFF;
          BEGIN;
-         CREATE TABLE run (target TEXT, started INTEGER, rate INTEGER, mode TEXT, length INTEGER, stopped INTEGER);
+         CREATE TABLE run (target TEXT, started INTEGER, rate INTEGER, mode TEXT, length INTEGER, stopped INTEGER, reads INTEGER);
          CREATE TABLE process (id INTEGER PRIMARY KEY, pid INTEGER, start_ticks INTEGER, role TEXT, root INTEGER,
                                python TEXT, born INTEGER, died INTEGER);
          CREATE TABLE thread (id INTEGER PRIMARY KEY, process INTEGER, ident INTEGER, os_id INTEGER, name TEXT);
@@ -25,7 +25,7 @@ pub fn write(path: &Path) {
          CREATE TABLE stack (id INTEGER PRIMARY KEY, caller INTEGER, frame INTEGER);
          CREATE TABLE sample (moment INTEGER, thread INTEGER, stack INTEGER, state INTEGER, gil INTEGER);
          CREATE TABLE loss (kind TEXT PRIMARY KEY, count INTEGER);
-         INSERT INTO run VALUES ('made up', 0, 100, 'non-blocking', 1000000000, 0);
+         INSERT INTO run VALUES ('made up', 0, 100, 'non-blocking', 1000000000, 0, 0);
          INSERT INTO process VALUES (0, 1, 1, 'main', 1, '3.11.7', 0, NULL);
          INSERT INTO thread VALUES (0, 0, 1, 1, 'MainThread');
          INSERT INTO stack VALUES (0, 0, NULL);

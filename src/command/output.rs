@@ -4,13 +4,21 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::signals::Writing;
 use crate::problem::{Exit, Problem};
 use crate::report::{Format, Report};
 use crate::ui::Ui;
+
+/// Between two looks for a reader of a pipe.
+const READER_TURN: Duration = Duration::from_millis(50);
 
 /// What a path given by the user leads to.
 enum Place {
@@ -68,7 +76,7 @@ pub(super) fn deliver(
     match Place::of(path).map_err(|why| cannot_write(path, &why))? {
         Place::Stdout => stream(report, format, &mut ui.stdout(), writing).map_err(failed),
         Place::Stream => {
-            let pipe = OpenOptions::new().write(true).open(path);
+            let pipe = open_stream(path, writing);
             pipe.and_then(|mut pipe| stream(report, format, &mut pipe, writing)).map_err(failed)
         }
         Place::File => {
@@ -85,6 +93,21 @@ fn failure(path: &Path, error: &io::Error, writing: &Writing) -> Problem {
         Problem::new(Exit::Interrupted, format!("interrupted: {} was not written", path.display()))
     } else {
         cannot_write(path, error)
+    }
+}
+
+/// Opens a pipe as soon as somebody reads it, which the user may give up waiting for.
+fn open_stream(path: &Path, writing: &Writing) -> io::Result<File> {
+    loop {
+        writing.still_wanted()?;
+        match OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
+            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => thread::park_timeout(READER_TURN),
+            Err(error) => return Err(error),
+            Ok(file) => {
+                fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+                return Ok(file);
+            }
+        }
     }
 }
 

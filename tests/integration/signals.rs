@@ -73,6 +73,20 @@ fn a_second_interrupt_while_the_graph_is_written_cancels_it() {
 }
 
 #[test]
+fn a_pipe_that_nobody_reads_can_be_given_up() {
+    let (script, dir) = (Script::start(&Python::default(), "mix.py"), TempDir::new());
+    mkfifo(&dir.join("fifo"), Mode::S_IRWXU).expect("the directory is ours");
+    let running = Pyperf::attach(script.pid(), ["-o", "fifo", "--recording", "run.pyperf"]).cwd(&dir).start();
+    wait::until("a sample", PATIENCE, || recording::ask(&dir.join("run.pyperf"), "SELECT 1 FROM sample LIMIT 1"));
+    // The first ends the sampling; of the others one comes while the pipe waits for its reader.
+    wait::until("pyperf to give up", PATIENCE, || {
+        running.interrupt();
+        (process::state(running.pid()) == 'Z').then_some(())
+    });
+    running.wait(PATIENCE).ended_with(130).says(&["interrupted", "fifo was not written"]);
+}
+
+#[test]
 fn an_interrupt_while_a_recording_is_drawn_leaves_nothing_behind() {
     let dir = TempDir::new();
     large_recording::write(&dir.join("large.pyperf"));

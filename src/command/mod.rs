@@ -2,6 +2,7 @@
 
 mod attach;
 mod dump;
+mod graphs;
 mod output;
 mod render;
 mod signals;

@@ -5,10 +5,10 @@
 //! or a report says is a pure function of that data, and can be said again, differently, from a file.
 //!
 //! ```text
-//!   process tree ──births, deaths──► watch ──open readers──► sampling ──stacks──► recorder ──► Recording ──► file
-//!                                                               ▲                                  │
-//!   Clock ── Moment ────────────────────────────────────────────┤                                  ▼  pure from here on
-//!   Stop ── StopReason ─────────────────────────────────────────┘                               Profile ──► Report ──► svg, txt, json
+//!   process tree ──births, deaths──► watch ──a reader each──► sampling (one loop a process) ──stacks──► recorder ──► Recording
+//!                                                                 ▲                                                   │     │
+//!   Clock ── Moment ──────────────────────────────────────────────┤                                                 file    ▼
+//!   Stop ── StopReason ───────────────────────────────────────────┘       svg, txt, json ◄── Report ◄── Profile ◄── pure from here on
 //! ```
 //!
 //! # Where to find what

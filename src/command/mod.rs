@@ -4,6 +4,7 @@ mod attach;
 mod dump;
 mod graphs;
 mod output;
+mod place;
 mod render;
 mod signals;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::place::{Beside, GivesUp, Place, open_stream};
 use super::signals::Writing;
 use crate::problem::{Exit, Problem};
+use crate::recording::Frame;
 use crate::report::{Format, Report};
 use crate::ui::Ui;
 
@@ -76,7 +77,13 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
     } else if profile.idle > 0 {
         let all = format!("all {} samples of {seconds:.1} s show idle threads", profile.idle);
         let next = "sample while requests come in, or draw the idle threads with --idle";
-        Some(problem("no process was serving or working").because(&all).hint(next))
+        let problem = problem("no process was serving or working").because(&all).hint(next);
+        let greenlets = |frame: &Frame| frame.file.contains("/gevent/") || frame.file.contains("/eventlet/");
+        Some(if recording.stacks.frames().iter().any(greenlets) {
+            problem.because(&"requests that wait inside gevent or eventlet cannot be seen yet, only those that run")
+        } else {
+            problem
+        })
     } else if !recording.samples.is_empty() {
         let taken = format!("{} samples were taken in {seconds:.1} s", recording.samples.len());
         let next = "--by role shows the master, --idle idle threads, and without --gil all threads count";

@@ -62,5 +62,7 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
 
 fn read(id: ProcessId, options: Options, clock: Clock) -> Result<(String, Vec<ThreadStack>), String> {
     let mut reader = PySpyReader::attach(id.pid, options, clock).map_err(|error| error.to_string())?;
+    // The first read makes the threads known, so that the second can look at what each was doing before and after.
+    let _ = reader.read();
     Ok((reader.version(), reader.read().map_err(|error| error.to_string())?))
 }

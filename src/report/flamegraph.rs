@@ -23,8 +23,8 @@ pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     for label in report.profile.labels() {
         palette.insert(&label.text, color(label));
     }
-    // inferno's own name for the root, which would otherwise be a hot red.
-    palette.insert("all", LEVEL);
+    // The root, which has no name here, would otherwise be a hot red.
+    palette.insert("", LEVEL);
     let mut options = Options::default();
     options.title = report.title();
     options.subtitle = Some(format!("{} · {LEGEND}", report.subtitle()));

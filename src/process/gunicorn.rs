@@ -105,13 +105,20 @@ pub fn service(master: &Facts) -> Service {
     Service { app: app(master), binds: listening(master.id.pid).unwrap_or_default() }
 }
 
+/// Words of a command line can be secrets, so only what must be an application is taken for one, and of gunicorn alone.
 fn app(master: &Facts) -> Option<String> {
+    if !is_gunicorn(master) {
+        return None;
+    }
     if let Some(title) = master.title() {
         let inner = title.split_once('[')?.1.strip_suffix(']')?;
         return Some(inner.to_string());
     }
     let words = || master.argv.iter().skip(1).rev();
-    words().find(|word| is_app_reference(word)).or_else(|| words().next().filter(|word| is_dotted_name(word))).cloned()
+    // A last word behind an option is that option's value.
+    let last = || words().next().filter(|word| is_dotted_name(word));
+    let alone = || words().nth(1).is_some_and(|before| !before.starts_with('-'));
+    words().find(|word| is_app_reference(word)).or_else(|| last().filter(|_| alone())).cloned()
 }
 
 /// `package.module:object`, optionally called: `module:create_app()`. An address like `localhost:8000` is none.
@@ -228,6 +235,7 @@ mod tests {
             Some("wsgi:make()")
         );
         assert_eq!(of(&["python", "gunicorn", "shop.wsgi"]).as_deref(), Some("shop.wsgi"));
-        assert_eq!(of(&["python", "gunicorn", "-c", "conf.py.d/x"]), None);
+        assert_eq!(of(&["python", "gunicorn", "-c", "conf.py"]), None);
+        assert_eq!(of(&["python", "bot.py", "hunter2"]), None);
     }
 }

@@ -23,7 +23,7 @@ fn cannot_write(path: &Path, cause: &dyn std::fmt::Display) -> Problem {
     Problem::new(Exit::Failed, format!("cannot write {}", path.display())).because(cause)
 }
 
-/// Writes a report to its place and says so. An empty one is refused with an explanation; `-` is standard output.
+/// Writes a report that is not empty to its place and says so; `-` is standard output.
 pub(super) fn deliver(
     ui: Ui,
     report: &Report<'_>,
@@ -31,9 +31,6 @@ pub(super) fn deliver(
     path: &Path,
     writing: &Writing,
 ) -> Result<(), Problem> {
-    if let Some(nothing) = nothing_to_draw(report) {
-        return Err(nothing);
-    }
     let failed = |error: io::Error| failure(path, &error, writing);
     match Place::of(path).map_err(|why| cannot_write(path, &why))? {
         Place::Stdout => stream(report, format, &mut ui.stdout(), writing).map_err(failed),
@@ -78,8 +75,7 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
         let all = format!("all {} samples of {seconds:.1} s show idle threads", profile.idle);
         let next = "sample while requests come in, or draw the idle threads with --idle";
         let problem = problem("no process was serving or working").because(&all).hint(next);
-        let greenlets = |frame: &Frame| frame.file.contains("/gevent/") || frame.file.contains("/eventlet/");
-        Some(if recording.stacks.frames().iter().any(greenlets) {
+        Some(if recording.stacks.frames().iter().any(Frame::is_of_greenlets) {
             problem.because(&"requests that wait inside gevent or eventlet cannot be seen yet, only those that run")
         } else {
             problem

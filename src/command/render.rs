@@ -17,5 +17,8 @@ pub(super) fn run(wish: Render) -> Result<(), Problem> {
     let writing = signals::give_up_on_interrupt()?;
     writing.begin();
     let report = Report::of(&recording, wish.view);
+    if let Some(nothing) = output::nothing_to_draw(&report) {
+        return Err(nothing);
+    }
     output::deliver(Ui::new(wish.verbosity), &report, wish.format, &path, &writing)
 }

@@ -18,6 +18,14 @@ pub struct Frame {
     pub line: u32,
 }
 
+impl Frame {
+    /// Whether the frame belongs to gevent or eventlet, which switch greenlets.
+    #[must_use]
+    pub fn is_of_greenlets(&self) -> bool {
+        self.file.contains("/gevent/") || self.file.contains("/eventlet/")
+    }
+}
+
 /// The number of a frame in its table.
 pub type FrameId = Id<Frame>;
 

@@ -37,6 +37,13 @@ pub struct PySpyReader {
     stopped: Duration,
 }
 
+/// A thread that was there at the last read, just before this one.
+struct Before {
+    ident: u64,
+    tid: i32,
+    activity: Activity,
+}
+
 impl PySpyReader {
     /// Finds the interpreter of a process. Takes 5 to 10 ms.
     ///
@@ -70,8 +77,10 @@ impl PySpyReader {
     }
 
     fn read_once(&mut self) -> Result<Vec<ThreadStack>, String> {
-        let before: Vec<(i32, Option<Activity>)> =
-            self.known.iter().map(|(_, tid)| (*tid, self.threads.activity(*tid))).collect();
+        let look = |(ident, tid): &(u64, i32)| {
+            Some(Before { ident: *ident, tid: *tid, activity: self.threads.activity(*tid)? })
+        };
+        let before: Vec<Before> = self.known.iter().filter_map(look).collect();
         let start = self.clock.now();
         let traces = guarded(|| self.spy.get_stack_traces());
         if self.options.mode == Mode::Blocking {
@@ -83,11 +92,18 @@ impl PySpyReader {
         Ok(stacks)
     }
 
-    fn thread(&mut self, trace: StackTrace, before: &[(i32, Option<Activity>)]) -> ThreadStack {
-        let os_id = self.kernel_id(&trace);
+    fn thread(&mut self, trace: StackTrace, before: &[Before]) -> ThreadStack {
+        let earlier = before.iter().find(|thread| thread.ident == trace.thread_id);
+        let os_id = earlier.map(|thread| thread.tid).or_else(|| self.kernel_id(&trace));
         let (frames, locals): (Vec<_>, Vec<_>) = trace.frames.into_iter().rev().map(owned).unzip();
         let serving = is_serving(&frames);
-        let activity = os_id.and_then(|tid| self.activity_around(tid, before));
+        let activity = match earlier.map(|thread| thread.activity) {
+            // Without a stop it can fall asleep during the read, and then the stack is rather the sleeper's: running is
+            // what ran before and after.
+            Some(Activity::Running) if self.options.mode == Mode::NonBlocking => None,
+            earlier => earlier,
+        };
+        let activity = activity.or_else(|| self.threads.activity(os_id?));
         ThreadStack {
             ident: trace.thread_id,
             os_id,
@@ -99,24 +115,9 @@ impl PySpyReader {
         }
     }
 
-    /// What a thread was doing while it was read. Without a stop it can fall asleep during the read, and then the stack is
-    /// rather the sleeper's: running is what ran before and after.
-    fn activity_around(&mut self, tid: i32, before: &[(i32, Option<Activity>)]) -> Option<Activity> {
-        let earlier = before.iter().find(|(known, _)| *known == tid).and_then(|(_, activity)| *activity);
-        match earlier {
-            Some(Activity::Running) if self.options.mode == Mode::NonBlocking => self.threads.activity(tid),
-            Some(earlier) => Some(earlier),
-            None => self.threads.activity(tid),
-        }
-    }
-
     /// Python 3.11 and later say which kernel thread a thread is. Before, its ident is the address of the C library's
     /// descriptor of the thread, which holds the kernel's id at an offset that never changed.
     fn kernel_id(&mut self, trace: &StackTrace) -> Option<i32> {
-        let known = self.known.iter().find(|(ident, _)| *ident == trace.thread_id).map(|(_, tid)| *tid);
-        if let Some(tid) = known.filter(|tid| self.threads.activity(*tid).is_some()) {
-            return Some(tid);
-        }
         if let Some(own) = trace.os_thread_id {
             return self.threads.outside(i32::try_from(own).ok()?);
         }

@@ -13,6 +13,7 @@ use crate::recording::{Frame, ThreadStack};
 /// What is known of the outermost frames of a process.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
+    /// Whether the loop that switches greenlets, a greenlet of its own, has been seen.
     greenlets: bool,
     /// Threads that have been seen to start where Python code starts: they will not start elsewhere later.
     started: HashSet<u64>,
@@ -24,7 +25,7 @@ pub(super) type Suspect = (u64, Option<Frame>);
 impl Roots {
     /// The threads whose stacks may have broken off.
     pub(super) fn suspects(&mut self, stacks: &[ThreadStack]) -> Vec<Suspect> {
-        self.greenlets |= stacks.iter().filter_map(|stack| stack.frames.first()).any(is_hub);
+        self.greenlets |= stacks.iter().filter_map(|stack| stack.frames.first()).any(Frame::is_of_greenlets);
         if self.greenlets {
             return Vec::new();
         }
@@ -53,11 +54,6 @@ fn is_start(frame: &Frame) -> bool {
         "Thread._bootstrap" | "_bootstrap" => frame.file.ends_with("threading.py"),
         _ => false,
     }
-}
-
-/// The loop that switches greenlets, which is a greenlet of its own.
-fn is_hub(frame: &Frame) -> bool {
-    frame.file.contains("/gevent/") || frame.file.contains("/eventlet/")
 }
 
 #[cfg(test)]

@@ -25,13 +25,7 @@ fn threads_in_a_container_are_told_apart_from_the_host() {
         let gunicorn = Gunicorn::of(&environment).class(WorkerClass::Gthread { threads: 2 }).inside(&namespace).start();
         let worker = gunicorn.workers()[0];
         assert_ne!(gunicorn.ready(1)[0], worker, "inside it has another number");
-        let sampling = Sampling::of(gunicorn.pid());
-        sampling.wait_for(worker);
-        gunicorn.get("/burn?s=0.3");
-        let dir = TempDir::new();
-        drop(gunicorn.hold(&dir.join("gate")));
-        sampling.wait_for_samples(worker, "held_request", 10);
-        let recording = sampling.finish().recording;
+        let recording = Sampling::of_work_and_waiting(&gunicorn, worker).recording;
         let shares = [
             ("running", recording.share(State::Running, |sample| sample.is_inside("burn_cpu"))),
             ("waiting", recording.share(State::Waiting, |sample| sample.is_inside("held_request"))),

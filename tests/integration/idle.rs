@@ -4,7 +4,7 @@
 //! as an event, and shares have a margin.
 
 use crate::support::environment::{Environment, Packages};
-use crate::support::gunicorn::{Gunicorn, WorkerClass};
+use crate::support::gunicorn::{CLASSES, Gunicorn, WorkerClass};
 use crate::support::pyperf::Pyperf;
 use crate::support::python::Python;
 use crate::support::recording::State;
@@ -49,13 +49,7 @@ fn a_waiting_request_is_all_there_is_in_gthread() {
 
 #[test]
 fn a_working_request_is_drawn_in_every_class() {
-    let classes = [
-        (Packages::Web, WorkerClass::Sync),
-        (Packages::Titles, WorkerClass::Gthread { threads: 2 }),
-        (Packages::Gevent, WorkerClass::Gevent),
-        (Packages::Eventlet, WorkerClass::Eventlet),
-    ];
-    for (packages, class) in classes {
+    for (packages, class) in CLASSES {
         let gunicorn = of(packages, class, 1);
         let worker = gunicorn.workers()[0];
         let sampling = Sampling::of(gunicorn.pid());

@@ -7,7 +7,6 @@ use crate::support::gunicorn::{Gunicorn, WorkerClass};
 use crate::support::python::Python;
 use crate::support::recording::{Recording, State};
 use crate::support::sampling::{Sampled, Sampling};
-use crate::support::temp_dir::TempDir;
 
 #[test]
 fn sync_on_every_python() {
@@ -49,13 +48,7 @@ fn oldest_and_usual() -> Vec<Python> {
 fn assert_work_and_waiting_are_told_apart(python: &Python, class: WorkerClass, chain: &[&str]) {
     let gunicorn = Gunicorn::of(&Environment::new(python, Packages::Web)).class(class).start();
     let worker = gunicorn.workers()[0];
-    let sampling = Sampling::of(gunicorn.pid());
-    sampling.wait_for(worker);
-    gunicorn.get("/burn?s=0.3");
-    let dir = TempDir::new();
-    drop(gunicorn.hold(&dir.join("gate")));
-    sampling.wait_for_samples(worker, "held_request", 10);
-    let Sampled { stacks, recording, .. } = sampling.finish();
+    let Sampled { stacks, recording, .. } = Sampling::of_work_and_waiting(&gunicorn, worker);
 
     let frames = usual_stack(&recording, "burn_cpu");
     assert!(frames.join(" ").contains(&chain.join(" ")), "{python} {class:?}: {frames:?}");

@@ -11,7 +11,7 @@ use nix::unistd::{Uid, User};
 
 use crate::support::collapsed::Collapsed;
 use crate::support::environment::{Environment, Packages};
-use crate::support::gunicorn::{Gunicorn, Launcher, WorkerClass};
+use crate::support::gunicorn::{CLASSES, Gunicorn, Launcher};
 use crate::support::process::{children, is_alive};
 use crate::support::pyperf::{Pyperf, Running};
 use crate::support::python::Python;
@@ -65,13 +65,7 @@ fn gunicorn_answers_and_is_gone_after_drop() {
 #[test]
 fn every_worker_class_serves_every_route() {
     let python = Python::default();
-    let classes = [
-        (Packages::Web, WorkerClass::Sync),
-        (Packages::Titles, WorkerClass::Gthread { threads: 2 }),
-        (Packages::Gevent, WorkerClass::Gevent),
-        (Packages::Eventlet, WorkerClass::Eventlet),
-    ];
-    for (packages, class) in classes {
+    for (packages, class) in CLASSES {
         for application in ["api:application", "flask_api:application"] {
             let gunicorn =
                 Gunicorn::of(&Environment::new(&python, packages)).class(class).application(application).start();

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use nix::sys::signal::Signal;
 use nix::unistd::User;
 
-use super::environment::Environment;
+use super::environment::{Environment, Packages};
 use super::namespace::Namespace;
 use super::output::Output;
 use super::process::{self, Process};
@@ -27,6 +27,14 @@ pub enum WorkerClass {
     Gevent,
     Eventlet,
 }
+
+/// Every class with packages that have it.
+pub const CLASSES: [(Packages, WorkerClass); 4] = [
+    (Packages::Web, WorkerClass::Sync),
+    (Packages::Titles, WorkerClass::Gthread { threads: 2 }),
+    (Packages::Gevent, WorkerClass::Gevent),
+    (Packages::Eventlet, WorkerClass::Eventlet),
+];
 
 /// What is executed to get a master.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::collapsed::Collapsed;
+use super::gunicorn::Gunicorn;
 use super::pyperf::{Finished, Pyperf, Running};
 use super::recording::{self, Recording};
 use super::temp_dir::TempDir;
@@ -37,6 +38,17 @@ impl Sampling {
         let own = ["--format", "collapsed", "--output", STACKS, "--recording", RECORDING];
         let running = Pyperf::attach(pid, own.into_iter().chain(arguments)).cwd(&dir).start();
         Sampling { running, dir }
+    }
+
+    /// Samples a gunicorn whose worker works on one request and then holds another.
+    pub fn of_work_and_waiting(gunicorn: &Gunicorn, worker: i32) -> Sampled {
+        let sampling = Sampling::of(gunicorn.pid());
+        sampling.wait_for(worker);
+        gunicorn.get("/burn?s=0.3");
+        let dir = TempDir::new();
+        drop(gunicorn.hold(&dir.join("gate")));
+        sampling.wait_for_samples(worker, "held_request", 10);
+        sampling.finish()
     }
 
     /// The process that samples.

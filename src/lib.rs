@@ -21,9 +21,11 @@
 //! | | [`printable`] | what makes foreign text fit to be shown |
 //! | | [`interned`] | tables of distinct values with typed ids |
 //! | facts | [`process`] | who is there, which one is the master, may we read it |
+//! | | [`scenario`] | what a load script says |
 //! | data | [`recording`] | processes, threads, stacks, samples, losses; the file that keeps them |
 //! | engines | [`stack`] | reading the Python stacks of one process, and what its threads are doing |
 //! | | [`sampler`] | following the tree, reading on time, recording |
+//! | | [`load`] | virtual users that act out a script |
 //! | analysis | [`profile`] | from a recording to labelled, folded samples |
 //! | | [`report`] | from a profile to bytes |
 //! | shell | [`cli`] | what was typed, and what it means |
@@ -42,9 +44,11 @@ pub mod problem;
 pub mod stop;
 
 pub mod process;
+pub mod scenario;
 
 pub mod recording;
 
+pub mod load;
 pub mod sampler;
 pub mod stack;
 

@@ -2,6 +2,8 @@
 //!
 //! The language is Artillery's, in the meaning its authors had in mind. Nothing here sends a request or knows what time it is.
 
+pub mod expression;
 pub mod javascript;
 pub mod length;
 pub mod path;
+pub mod pattern;

@@ -4,6 +4,7 @@
 
 pub mod expression;
 pub mod javascript;
+pub mod jsonpath;
 pub mod length;
 pub mod path;
 pub mod pattern;

@@ -1,0 +1,71 @@
+//! An answer as extractors see it. Its body is read as JSON when the first of them asks, and once.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use serde_json::Value;
+
+use super::NotExtracted;
+
+/// The largest body that is searched, in bytes.
+pub const LARGEST_BODY: usize = 16 << 20;
+
+/// A look-up of headers by lower-case name.
+pub type Headers<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// An answer: a response, or a message.
+pub struct Answered<'a> {
+    body: Cow<'a, str>,
+    headers: Option<Headers<'a>>,
+    json: OnceCell<Result<Cow<'a, Value>, String>>,
+}
+
+impl<'a> Answered<'a> {
+    /// A response: its body and its headers.
+    #[must_use]
+    pub fn new(body: &'a [u8], headers: Headers<'a>) -> Self {
+        Self { body: String::from_utf8_lossy(body), headers: Some(headers), json: OnceCell::new() }
+    }
+
+    /// A message that is a text and has no headers.
+    #[must_use]
+    pub fn text(body: &'a str) -> Self {
+        Self { body: Cow::Borrowed(body), headers: None, json: OnceCell::new() }
+    }
+
+    /// A message that is JSON already; it has no text.
+    #[must_use]
+    pub fn value(value: &'a Value) -> Self {
+        Self { body: Cow::Borrowed(""), headers: None, json: OnceCell::from(Ok(Cow::Borrowed(value))) }
+    }
+
+    /// The body, unless it is too large.
+    pub(super) fn body(&self) -> Result<&str, NotExtracted> {
+        if self.body.len() > LARGEST_BODY { Err(NotExtracted::TooLarge(self.body.len())) } else { Ok(&self.body) }
+    }
+
+    /// The value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.headers.and_then(|headers| headers(name))
+    }
+
+    /// The body as JSON: an object or a list.
+    pub(super) fn structure(&self) -> Result<&Value, NotExtracted> {
+        let body = self.body()?;
+        let parsed = self.json.get_or_init(|| match serde_json::from_str(body) {
+            Ok(value) => Ok(Cow::Owned(value)),
+            Err(_) if body.trim().is_empty() => Err("it is empty".into()),
+            Err(error) => Err(error.to_string()),
+        });
+        match parsed {
+            Err(why) => Err(NotExtracted::NotJson(why.clone())),
+            Ok(value) => match value.as_ref() {
+                Value::Array(_) | Value::Object(_) => Ok(value),
+                Value::Null => Err(NotExtracted::NoStructure("null")),
+                Value::Bool(_) => Err(NotExtracted::NoStructure("a boolean")),
+                Value::Number(_) => Err(NotExtracted::NoStructure("a number")),
+                Value::String(_) => Err(NotExtracted::NoStructure("a text")),
+            },
+        }
+    }
+}

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(set_path(&mut map, "a[10001]", json!(1)), Err(CannotSet::TooFar("10001".into())));
         set_path(&mut map, "b[0]", json!(1)).expect("set");
         assert_eq!(set_path(&mut map, "b.name", json!(1)), Err(CannotSet::NoPlace("name".into())));
-        let deep = ["c"; 5_000].join(".");
+        let deep = "c.".repeat(5_000);
         set_path(&mut map, &deep, json!(1)).expect("cut off, not refused");
     }
 

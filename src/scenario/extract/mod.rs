@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 pub use self::answered::{Answered, Headers, LARGEST_BODY};
-pub use self::selector::{Css, Index};
+pub use self::selector::Index;
+use self::selector::{Css, MOST_TAGS};
 use super::jsonpath::{BadJsonPath, JsonPath, TooMany};
 use super::pattern::{BadPattern, GaveUp, Pattern};
 
@@ -96,6 +97,9 @@ pub enum NotExtracted {
     /// The body is too large to be searched.
     #[error("the body has {0} bytes: more than {LARGEST_BODY} are not searched")]
     TooLarge(usize),
+    /// The page is too large to be taken apart.
+    #[error("the page has {0} tags: pages of more than {MOST_TAGS} are not searched")]
+    TooManyTags(usize),
     /// The path looked at too many values.
     #[error(transparent)]
     TooMany(#[from] TooMany),
@@ -217,7 +221,7 @@ impl Extractor {
                 Ok(part.map(|part| Value::from(part.as_str())))
             }
             How::Header(name) => Ok(answer.header(name).map(Value::from)),
-            How::Selector(css) => Ok(css.find(answer.body()?, pick).map(Value::from)),
+            How::Selector(css) => Ok(css.find(answer.body()?, pick)?.map(Value::from)),
         }
     }
 }

@@ -4,12 +4,15 @@
 
 use scraper::{Html, Selector};
 
-use super::BadExtractor;
+use super::{BadExtractor, NotExtracted};
 
 /// Bytes of a selector.
 const LONGEST: usize = 1024;
 /// Brackets inside brackets, as in `:not(:is(…))`.
 const DEEPEST: usize = 8;
+
+/// Tags of a document. A parser of HTML takes time in the square of how deep they nest.
+pub(super) const MOST_TAGS: usize = 30_000;
 
 /// Which of the elements that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,16 @@ impl Css {
     }
 
     /// What it takes from a document; `None` when no element matches, or the one that does lacks the attribute.
-    pub(super) fn find(&self, html: &str, pick: &mut dyn FnMut(usize) -> usize) -> Option<String> {
+    pub(super) fn find(
+        &self,
+        html: &str,
+        pick: &mut dyn FnMut(usize) -> usize,
+    ) -> Result<Option<String>, NotExtracted> {
+        let tags = html.as_bytes().windows(2).filter(|pair| pair[0] == b'<' && pair[1].is_ascii_alphabetic()).count();
+        if tags > MOST_TAGS { Err(NotExtracted::TooManyTags(tags)) } else { Ok(self.select(html, pick)) }
+    }
+
+    fn select(&self, html: &str, pick: &mut dyn FnMut(usize) -> usize) -> Option<String> {
         let document = Html::parse_document(html);
         let mut elements = document.select(&self.selector);
         let element = match self.index {

@@ -198,6 +198,7 @@ impl Filter {
     /// Its value for one value of a document. A text that grows too long is undefined.
     pub(super) fn evaluate<'a>(&'a self, here: &'a Value, document: &'a Value) -> Operand<'a> {
         match self {
+            Self::Constant(Operand::Text(text)) => Operand::Text(Cow::Borrowed(text)),
             Self::Constant(value) => value.clone(),
             Self::Here(keys) => below(here, keys),
             Self::Document(keys) => below(document, keys),

@@ -17,23 +17,18 @@ const SPACE: &str = r"\t\n\x0b\x0c\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2
 
 /// A character that ends no line (ECMA-262, 12.3).
 const IN_LINE: &str = r"[^\n\r\x{2028}\x{2029}]";
-/// `^` and `$` of the whole text.
-const TEXT_EDGES: (&str, &str) = ("^", "$");
-/// `^` and `$` of each line.
-const LINE_EDGES: (&str, &str) = (r"(?<![^\n\r\x{2028}\x{2029}])", r"(?![^\n\r\x{2028}\x{2029}])");
 /// Word edges are those of ASCII words.
 const WORD_EDGE: &str = "(?:(?<=[A-Za-z0-9_])(?![A-Za-z0-9_])|(?<![A-Za-z0-9_])(?=[A-Za-z0-9_]))";
 const NO_WORD_EDGE: &str = "(?:(?<=[A-Za-z0-9_])(?=[A-Za-z0-9_])|(?<![A-Za-z0-9_])(?![A-Za-z0-9_]))";
 
-/// Translates an expression. Of the flags, `s` and `m` are worked into it; `i` is left to the engine.
-pub(super) fn translate(source: &str, flags: &str) -> Result<String, BadPattern> {
+/// Translates an expression. `dot_all` is the flag `s`.
+pub(super) fn translate(source: &str, dot_all: bool) -> Result<String, BadPattern> {
     if source.len() > LONGEST {
         return Err(BadPattern { column: 1, why: format!("it is longer than {LONGEST} bytes") });
     }
-    let dot = if flags.contains('s') { "(?s:.)" } else { IN_LINE };
-    let edges = if flags.contains('m') { LINE_EDGES } else { TEXT_EDGES };
+    let dot = if dot_all { "(?s:.)" } else { IN_LINE };
     let chars = source.chars().collect();
-    let mut reader = Reader { chars, at: 0, rust: String::new(), open: Vec::new(), dot, edges };
+    let mut reader = Reader { chars, at: 0, rust: String::new(), open: Vec::new(), dot };
     while reader.at < reader.chars.len() {
         reader.piece()?;
     }
@@ -49,9 +44,8 @@ struct Reader {
     rust: String,
     /// Where the groups that are not closed yet begin, and whether each looks around.
     open: Vec<(usize, bool)>,
-    /// What `.` means, and what `^` and `$` do.
+    /// What `.` means.
     dot: &'static str,
-    edges: (&'static str, &'static str),
 }
 
 /// A member of a class in brackets.
@@ -80,11 +74,7 @@ impl Reader {
         match c {
             '(' => return self.group(start),
             '|' | '^' | '$' => {
-                self.rust.push_str(match c {
-                    '^' => self.edges.0,
-                    '$' => self.edges.1,
-                    _ => "|",
-                });
+                self.rust.push(c);
                 return Ok(());
             }
             '\\' if matches!(self.peek(0), Some('b' | 'B')) => {

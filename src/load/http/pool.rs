@@ -166,10 +166,9 @@ mod tests {
         let connections = Connections::new(1);
         let here = origin("http://here/");
         let slot = connections.slot(&here).ok().expect("free");
-        let places: Vec<_> =
-            (0..3).map(|_| connections.slot(&origin("http://here/a")).err().expect("a queue")).collect();
+        let place = || connections.slot(&origin("http://here/a")).err().expect("a queue");
+        let (gone, mut second, mut third) = (place(), place(), place());
         assert!(connections.slot(&origin("http://there/")).is_ok(), "each origin has its own");
-        let [gone, mut second, mut third]: [_; 3] = places.try_into().expect("three");
         drop(gone);
         drop(slot);
         let slot = second.try_recv().expect("its turn");

@@ -40,7 +40,9 @@ pub(super) struct Http2 {
 }
 
 /// The part of HTTP/2 that hands requests to the task that moves frames; nothing once it has ended.
-pub(super) struct Requests(Option<Pin<Box<http2::Connection<Io, Full<Bytes>, TokioExecutor>>>>);
+pub(super) struct Requests(Option<Pin<Box<Http2Connection>>>);
+
+type Http2Connection = http2::Connection<Io, Full<Bytes>, TokioExecutor>;
 
 impl Wire for Requests {
     /// Never ready: a response may still be on its way through the other task when the connection has ended, and will
@@ -70,8 +72,12 @@ impl Connection {
         Ok(Self::Http2(Box::new(Http2 { sender, wire: Requests(Some(Box::pin(wire))), notes, local_port })))
     }
 
-    pub(super) const fn is_http2(&self) -> bool {
-        matches!(self, Self::Http2(_))
+    /// Whether HTTP/2 was offered when it was made: only those who would offer the same may share it.
+    pub(super) const fn offered_http2(&self) -> bool {
+        match self {
+            Self::Http1(stream) => stream.offered_http2(),
+            Self::Http2(_) => true,
+        }
     }
 
     /// Whether a request can be sent: a server may have closed the connection while it rested.

@@ -95,8 +95,9 @@ impl Transport {
         outgoing: Outgoing,
         timings: &mut Timings,
     ) -> Result<Answer, Failure> {
-        let slot = self.slot(connections, &outgoing, timings).await?;
-        let connection = match slot.resting(outgoing.http2) {
+        let mut slot = self.slot(connections, &outgoing, timings).await?;
+        let offer_http2 = outgoing.http2 && outgoing.target.origin().is_secure();
+        let connection = match slot.resting(offer_http2) {
             Some(connection) => {
                 timings.reused = true;
                 connection

@@ -154,13 +154,16 @@ fn code_of_http(error: &hyper::Error) -> Cow<'static, str> {
     if let Some(code) = code_of_chain(error) {
         return code;
     }
-    if told(error).contains("chunk") {
+    let text = told(error);
+    if text.contains("chunk") {
         return "HPE_INVALID_CHUNK_SIZE".into();
     }
-    if error.source().is_some_and(<dyn Error>::is::<hyper::Error>) || !error.to_string().contains("http2") {
-        return "ECONNRESET".into();
+    // The words of the `h2` crate.
+    let broken = ["http2 error", "stream error", "connection error received", "connection error detected"];
+    if broken.iter().any(|words| text.contains(words)) {
+        return "ERR_HTTP2_STREAM_ERROR".into();
     }
-    "ERR_HTTP2_STREAM_ERROR".into()
+    "ECONNRESET".into()
 }
 
 /// hyper tells the kinds apart only by their text; an unknown one is still a message that is not HTTP.

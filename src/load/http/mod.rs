@@ -13,7 +13,8 @@
 //! | `pool` | the sockets of a user, and the queue for them |
 //! | `connection`, `stream` | what a connection is, resting or at work |
 //! | `body`, `decode` | what is kept of a body, and its decoding, bounded |
-//! | `target`, `proxy`, `resolve`, `tls`, `failure` | where to, which way, to whom, and what went wrong |
+//! | `target`, `proxy`, `resolve` | where to, and which way |
+//! | `tls`, `trust`, `failure` | to whom, and what went wrong |
 
 mod body;
 mod connection;
@@ -32,6 +33,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trust;
 
 use std::time::Duration;
 

@@ -77,7 +77,7 @@ impl Opener {
             .await
             .map_err(|error| Failure::of_handshake(&error))?;
         progress.tls = Some(self.clock.now().since(started));
-        let stream = Stream::secure(tls, self.clock);
+        let stream = Stream::secure(tls, http2, self.clock);
         Connection::on(stream).await.map_err(|error| Failure::of_http(Stage::Handshaking, &error))
     }
 

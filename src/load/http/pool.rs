@@ -50,6 +50,8 @@ pub(super) struct Slot {
     /// Nothing when the right was taken back.
     pool: Option<Arc<Pool>>,
     origin: Arc<Origin>,
+    /// The connection of whoever had the socket before, handed over with it.
+    connection: Option<Connection>,
 }
 
 impl Connections {
@@ -63,7 +65,7 @@ impl Connections {
         let lane = lane(&mut lanes, origin);
         if lane.busy < self.0.limit {
             lane.busy += 1;
-            return Ok(Slot { pool: Some(Arc::clone(&self.0)), origin: Arc::clone(origin) });
+            return Ok(Slot { pool: Some(Arc::clone(&self.0)), origin: Arc::clone(origin), connection: None });
         }
         let (turn, place) = oneshot::channel();
         lane.waiting.push_back(turn);
@@ -76,28 +78,28 @@ impl Pool {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next who waits and is still there gets the socket.
-    fn release(self: &Arc<Self>, origin: &Arc<Origin>) {
+    /// The next who waits and is still there gets the socket, and the connection with it; without one it rests.
+    fn release(self: &Arc<Self>, origin: &Arc<Origin>, mut connection: Option<Connection>) {
         loop {
             let turn = {
                 let mut lanes = self.lanes();
                 let lane = lane(&mut lanes, origin);
                 let Some(turn) = lane.waiting.pop_front() else {
                     lane.busy = lane.busy.saturating_sub(1);
+                    lane.resting.extend(connection);
                     prune(&mut lanes);
                     return;
                 };
                 turn
             };
-            match turn.send(Slot { pool: Some(Arc::clone(self)), origin: Arc::clone(origin) }) {
-                Ok(()) => return,
-                Err(mut unwanted) => unwanted.pool = None,
-            }
+            let slot = Slot { pool: Some(Arc::clone(self)), origin: Arc::clone(origin), connection };
+            let Err(mut unwanted) = turn.send(slot) else { return };
+            unwanted.pool = None;
+            connection = unwanted.connection.take();
         }
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "the index was found, or is that of what was pushed")]
 fn lane<'a>(lanes: &'a mut Vec<Lane>, origin: &Arc<Origin>) -> &'a mut Lane {
     let found = lanes.iter().position(|lane| Arc::ptr_eq(&lane.origin, origin) || lane.origin == *origin);
     let index = found.unwrap_or_else(|| {
@@ -117,19 +119,25 @@ fn prune(lanes: &mut Vec<Lane>) {
 
 impl Slot {
     /// A resting connection that a request can be sent on. Those that turn out to be closed are dropped.
-    pub(super) fn resting(&self, http2: bool) -> Option<Connection> {
+    pub(super) fn resting(&mut self, offer_http2: bool) -> Option<Connection> {
+        if let Some(mut connection) = self.connection.take()
+            && connection.offered_http2() == offer_http2
+            && connection.is_usable()
+        {
+            return Some(connection);
+        }
         let pool = self.pool.as_ref()?;
         let mut lanes = pool.lanes();
         let lane = lane(&mut lanes, &self.origin);
         let mut usable = None;
-        while let Some(index) = lane.resting.iter().rposition(|connection| http2 || !connection.is_http2()) {
+        while let Some(index) = lane.resting.iter().rposition(|resting| resting.offered_http2() == offer_http2) {
             let mut connection = lane.resting.remove(index);
             if connection.is_usable() {
                 usable = Some(connection);
                 break;
             }
         }
-        // Those of the other protocol count as well.
+        // Those of the other offer count as well.
         while lane.resting.len() + lane.busy > pool.limit && !lane.resting.is_empty() {
             lane.resting.remove(0);
         }
@@ -137,17 +145,15 @@ impl Slot {
     }
 
     /// Gives the socket back with a connection that can be used again.
-    pub(super) fn rest(self, connection: Connection) {
-        if let Some(pool) = &self.pool {
-            lane(&mut pool.lanes(), &self.origin).resting.push(connection);
-        }
+    pub(super) fn rest(mut self, connection: Connection) {
+        self.connection = Some(connection);
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take() {
-            pool.release(&self.origin);
+            pool.release(&self.origin, self.connection.take());
         }
     }
 }

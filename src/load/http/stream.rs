@@ -41,6 +41,7 @@ pub(super) struct Stream {
     notes: Arc<Notes>,
     clock: Clock,
     local_port: Option<u16>,
+    offered_http2: bool,
 }
 
 #[derive(Debug)]
@@ -52,12 +53,12 @@ enum Io {
 impl Stream {
     pub(super) fn plain(tcp: TcpStream, clock: Clock) -> Self {
         let local_port = tcp.local_addr().ok().map(|address| address.port());
-        Self { io: Io::Plain(tcp), notes: Arc::default(), clock, local_port }
+        Self { io: Io::Plain(tcp), notes: Arc::default(), clock, local_port, offered_http2: false }
     }
 
-    pub(super) fn secure(tls: TlsStream<TcpStream>, clock: Clock) -> Self {
+    pub(super) fn secure(tls: TlsStream<TcpStream>, offered_http2: bool, clock: Clock) -> Self {
         let local_port = tls.get_ref().0.local_addr().ok().map(|address| address.port());
-        Self { io: Io::Secure(Box::new(tls)), notes: Arc::default(), clock, local_port }
+        Self { io: Io::Secure(Box::new(tls)), notes: Arc::default(), clock, local_port, offered_http2 }
     }
 
     /// The TCP connection below, when there is no TLS on it.
@@ -74,6 +75,11 @@ impl Stream {
 
     pub(super) const fn local_port(&self) -> Option<u16> {
         self.local_port
+    }
+
+    /// Whether HTTP/2 was offered in the handshake.
+    pub(super) const fn offered_http2(&self) -> bool {
+        self.offered_http2
     }
 
     /// Whether the server chose HTTP/2 in the handshake.

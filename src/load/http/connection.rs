@@ -1,8 +1,8 @@
 //! A connection between two requests.
 //!
-//! It stands alone because of its size: hyper's HTTP/1 state holds some 25 KB of buffers and queues, so a resting
-//! connection is the bare stream and hyper is put on it anew for each request. HTTP/2 has a state that both sides share
-//! and stays as it is.
+//! It stands alone because of its size: at rest, an HTTP/1 connection of hyper holds 18 to 29 KB of buffers and queues, a
+//! bare stream with its user and task less than 4. So the stream alone rests, and hyper is put on it anew for each
+//! request. HTTP/2 has a state that both sides share and stays as it is.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -725,7 +725,7 @@ fn a_tunnel_is_asked_for_and_its_refusal_told() {
             let proxies =
                 Proxies { https: Url::parse(&format!("http://{login}127.0.0.1:{port}")).ok(), ..Proxies::default() };
             let tls = TlsSettings { verify: false, ..TlsSettings::default() };
-            User::new(&Settings { proxies, tls, ..Settings::default() })
+            User::new(&Settings { tls, proxies, ..Settings::default() })
         };
         let known = user("me:secret@");
         assert_eq!(answer(&known.get("https://some.where/").await).status, 200);

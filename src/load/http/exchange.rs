@@ -1,0 +1,223 @@
+//! One request and its response, from the wait for a socket to the last byte of the body.
+//!
+//! It stands alone because it is the order of events of a load test: a socket, a connection, the request, its response,
+//! and a connection laid to rest. Nothing is spawned and nothing is retried. `talk` moves the bytes.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::connection::{Connection, Wire};
+use super::failure::{Failure, Stage};
+use super::open::{Opener, Progress};
+use super::pool::{Connections, Slot};
+use super::proxy::Route;
+use super::resolve::Names;
+use super::stream::{Notes, Stream};
+use super::talk::Talk;
+use super::tls::Tls;
+use super::{Answer, Exchange, Keep, Outgoing, Settings, SettingsError, Sockets, Timings};
+use crate::clock::Clock;
+
+/// The largest head of a response, as in Node (`--max-http-header-size`).
+const LARGEST_HEAD: usize = 16 * 1024;
+
+/// Speaks HTTP for all virtual users of a run.
+#[derive(Debug)]
+pub struct Transport {
+    clock: Clock,
+    timeout: Duration,
+    opener: Opener,
+    http1: http1::Builder,
+    sockets: usize,
+    shared: Option<Connections>,
+}
+
+impl Transport {
+    /// A transport for one run. The system's certificate authorities are read only when they are first needed.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate, a key, a name or a proxy cannot be used.
+    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SettingsError> {
+        let (sockets, shared) = match settings.sockets {
+            Sockets::PerUser(sockets) => (sockets, None),
+            Sockets::Shared(sockets) => (sockets, Some(Connections::new(sockets))),
+        };
+        let mut http1 = http1::Builder::new();
+        http1.max_buf_size(2 * LARGEST_HEAD).max_header_size(LARGEST_HEAD).writev(false);
+        Ok(Self {
+            clock,
+            timeout: settings.timeout,
+            opener: Opener {
+                clock,
+                names: Names::new(clock),
+                route: Route::new(&settings.proxies)?,
+                tls: Tls::new(&settings.tls)?,
+            },
+            http1,
+            sockets,
+            shared,
+        })
+    }
+
+    /// The connections of one more user; those of all users, when they share them.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.shared.clone().unwrap_or_else(|| Connections::new(self.sockets))
+    }
+
+    /// Sends a request and receives its response. It always ends: every wait but that for a socket is bounded.
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn exchange(&self, connections: &Connections, outgoing: Outgoing) -> Exchange {
+        // Boxed so that a user that waits between two requests does not hold the room of one.
+        Box::pin(self.run(connections, outgoing)).await
+    }
+
+    async fn run(&self, connections: &Connections, outgoing: Outgoing) -> Exchange {
+        let mut timings = Timings { due: outgoing.due, ..Timings::default() };
+        let outcome = self.attempt(connections, outgoing, &mut timings).await;
+        timings.done = self.clock.now();
+        Exchange { timings, outcome }
+    }
+
+    async fn attempt(
+        &self,
+        connections: &Connections,
+        outgoing: Outgoing,
+        timings: &mut Timings,
+    ) -> Result<Answer, Failure> {
+        let mut slot = self.slot(connections, &outgoing, timings).await?;
+        let offer_http2 = outgoing.http2 && outgoing.target.origin().is_secure();
+        let connection = match slot.resting(offer_http2) {
+            Some(connection) => {
+                timings.reused = true;
+                connection
+            }
+            None => Box::pin(self.open(&outgoing, timings)).await?,
+        };
+        match connection {
+            Connection::Http1(stream) => self.over_http1(stream, slot, outgoing, timings).await,
+            Connection::Http2(mut http2) => {
+                timings.local_port = http2.local_port;
+                let keep = outgoing.keep;
+                let answer = http2.sender.send_request(absolute(outgoing));
+                let talk = self.talk(&http2.notes, keep, timings);
+                let (outcome, ended) = talk.with(&mut http2.wire, answer).await;
+                if outcome.is_ok() && !ended && http2.sender.is_ready() {
+                    slot.rest(Connection::Http2(http2));
+                }
+                outcome
+            }
+        }
+    }
+
+    async fn slot(
+        &self,
+        connections: &Connections,
+        outgoing: &Outgoing,
+        timings: &mut Timings,
+    ) -> Result<Slot, Failure> {
+        match connections.slot(outgoing.target.origin()) {
+            Ok(slot) => Ok(slot),
+            Err(place) => {
+                let started = self.clock.now();
+                let turn = place.await;
+                timings.queued = self.clock.now().since(started);
+                // The queue belongs to the connections, which are borrowed: it cannot go away.
+                turn.map_err(|_| Failure::new(Stage::Connecting, "ECONNRESET", "the queue for a socket is gone"))
+            }
+        }
+    }
+
+    async fn open(&self, outgoing: &Outgoing, timings: &mut Timings) -> Result<Connection, Failure> {
+        let mut progress = Progress::default();
+        let opening = self.opener.open(outgoing.target.origin(), outgoing.http2, &mut progress);
+        let opened = tokio::time::timeout(self.timeout, opening).await;
+        (timings.dns, timings.connect, timings.tls) = (progress.dns, progress.connect, progress.tls);
+        opened.unwrap_or_else(|_| Err(Failure::timed_out(progress.stage)))
+    }
+
+    async fn over_http1(
+        &self,
+        stream: Stream,
+        slot: Slot,
+        outgoing: Outgoing,
+        timings: &mut Timings,
+    ) -> Result<Answer, Failure> {
+        timings.local_port = stream.local_port();
+        let notes = stream.notes();
+        let (mut sender, mut wire) = self
+            .http1
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::of_http(Stage::Sending, &error))?;
+        let keep = outgoing.keep;
+        let answer = sender.send_request(self.request(outgoing));
+        let (outcome, ended) = self.talk(&notes, keep, timings).with(&mut wire, answer).await;
+        if outcome.is_ok() && !ended {
+            // The connection is at rest once it asks for the next request.
+            let at_rest = sender.is_ready() || {
+                let ended = poll_fn(|context| Poll::Ready(wire.poll_wire(context).is_ready())).await;
+                !ended && sender.is_ready()
+            };
+            let parts = wire.into_parts();
+            if at_rest && parts.read_buf.is_empty() {
+                slot.rest(Connection::Http1(parts.io.into_inner()));
+            }
+        }
+        outcome
+    }
+
+    /// The request as HTTP/1 sends it, to the server or to a proxy.
+    fn request(&self, outgoing: Outgoing) -> Request<Full<Bytes>> {
+        let origin = outgoing.target.origin();
+        let proxy = if origin.is_secure() { None } else { self.opener.route.proxy(origin) };
+        let uri = if proxy.is_some() { outgoing.target.absolute_form() } else { outgoing.target.origin_form() };
+        let mut headers = outgoing.headers;
+        headers.entry(HOST).or_insert_with(|| origin.authority().clone());
+        if let Some(proxy) = proxy {
+            proxy.authorize(&mut headers);
+        }
+        frame(&mut headers, &outgoing.method, outgoing.body.len());
+        let mut request = Request::new(Full::new(outgoing.body));
+        *request.method_mut() = outgoing.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        request
+    }
+
+    fn talk<'a>(&self, notes: &'a Notes, keep: Keep, timings: &'a mut Timings) -> Talk<'a> {
+        Talk { clock: self.clock, timeout: self.timeout, started: self.clock.now(), notes, keep, timings }
+    }
+}
+
+/// The request as HTTP/2 sends it: the host is part of the target, and headers of the connection have no place.
+fn absolute(outgoing: Outgoing) -> Request<Full<Bytes>> {
+    let mut headers = outgoing.headers;
+    headers.remove(HOST);
+    frame(&mut headers, &outgoing.method, outgoing.body.len());
+    let mut request = Request::new(Full::new(outgoing.body));
+    *request.uri_mut() = outgoing.target.absolute_form();
+    *request.method_mut() = outgoing.method;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The length is the body's own, whatever a script says: a wrong one would tear the connection apart.
+fn frame(headers: &mut HeaderMap, method: &Method, length: usize) {
+    headers.remove(TRANSFER_ENCODING);
+    if length > 0 || matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    } else {
+        headers.remove(CONTENT_LENGTH);
+    }
+}

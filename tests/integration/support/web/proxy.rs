@@ -89,14 +89,12 @@ fn destination(request: &Received) -> io::Result<(String, Option<String>)> {
         !["proxy-authorization", "proxy-connection", "connection", "transfer-encoding", "content-length"]
             .contains(&name.to_ascii_lowercase().as_str())
     };
-    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, if path.is_empty() { "/" } else { path });
-    for (name, value) in request.headers.iter().filter(|(name, _)| kept(name)) {
-        head += &format!("{name}: {value}\r\n");
-    }
+    let mut lines = vec![format!("{} {} HTTP/1.1", request.method, if path.is_empty() { "/" } else { path })];
+    lines.extend(request.headers.iter().filter(|(name, _)| kept(name)).map(|(name, value)| format!("{name}: {value}")));
     if !request.body.is_empty() {
-        head += &format!("Content-Length: {}\r\n", request.body.len());
+        lines.push(format!("Content-Length: {}", request.body.len()));
     }
-    Ok((server, Some(head + "Connection: close\r\n\r\n")))
+    Ok((server, Some(lines.join("\r\n") + "\r\nConnection: close\r\n\r\n")))
 }
 
 fn connect(server: &str) -> io::Result<TcpStream> {

@@ -80,7 +80,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.close();
         // Wakes the thread that accepts. Where this is refused, those that wait in the backlog wake it.
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
         let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
         assert!(joined.is_ok() || thread::panicking(), "a thread of the service panicked");
     }
@@ -94,11 +94,11 @@ where
     while let Ok((stream, _)) = listener.accept() {
         let Some(admitted) = Admitted::new(&stream, open) else { break };
         match workers {
-            Workers::One => serve(stream, admitted.number),
+            Workers::One => admitted.serve(stream, serve.as_ref()),
             Workers::OnePerConnection => {
                 let serve = Arc::clone(serve);
                 let name = format!("connection {}", admitted.number);
-                let work = move || serve(stream, admitted.number);
+                let work = move || admitted.serve(stream, serve.as_ref());
                 threads.push(thread::Builder::new().name(name).spawn(work).expect("a thread can be had"));
             }
         }
@@ -132,6 +132,11 @@ impl Admitted {
         let number = entries.accepted;
         entries.streams.insert(number, second);
         Some(Admitted { number, open: Arc::clone(open) })
+    }
+
+    /// Takes the whole entry, which a closure that only reads its number would leave behind.
+    fn serve(self, stream: TcpStream, serve: &impl Fn(TcpStream, usize)) {
+        serve(stream, self.number);
     }
 }
 

@@ -374,6 +374,16 @@ fn tls_with_a_certificate_of_the_client() {
     assert_complains(get_tls(&server, &trusting(&ca, Some(&other))), "UnknownCA|DecryptError");
 }
 
+#[test]
+fn faults_inside_of_tls() {
+    let server = WebServer::start_tls(Tls::default());
+    let config = trusting(&server.ca_pem(), None);
+    let fetch = |path: &str| get_by_tls(&server, path, &config).map_err(|error| error.kind());
+    assert_eq!(fetch("/reset-mid-body"), Err(ErrorKind::ConnectionReset));
+    assert_eq!(fetch("/empty"), Ok(Vec::new()));
+    assert_eq!(fetch("/big?bytes=100000").map(|bytes| bytes.ends_with(&[b'x'; 10_000])), Ok(true));
+}
+
 fn trusting(ca: &str, client: Option<&str>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("it is PEM")).expect("it is a certificate");
@@ -391,10 +401,14 @@ fn trusting(ca: &str, client: Option<&str>) -> Arc<ClientConfig> {
 
 /// All that comes for `GET /json`, up to a proper end.
 fn get_tls(server: &WebServer, config: &Arc<ClientConfig>) -> io::Result<Vec<u8>> {
+    get_by_tls(server, "/json", config)
+}
+
+fn get_by_tls(server: &WebServer, target: &str, config: &Arc<ClientConfig>) -> io::Result<Vec<u8>> {
     let name = ServerName::try_from("localhost").expect("it is a name");
     let connection = ClientConnection::new(Arc::clone(config), name).expect("the configuration is good");
     let mut stream = StreamOwned::new(connection, connect(server.address()));
-    stream.write_all(b"GET /json HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
     all(stream)
 }
 

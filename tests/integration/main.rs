@@ -15,6 +15,7 @@ mod permission;
 mod recordings;
 mod signals;
 mod support;
+mod support_web_works;
 mod support_works;
 mod truth;
 mod usage;

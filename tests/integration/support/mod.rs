@@ -19,6 +19,7 @@ pub mod say;
 pub mod script;
 pub mod temp_dir;
 pub mod wait;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 

@@ -14,27 +14,31 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stop", &[]),
     ("printable", &[]),
     ("problem", &[]),
+    ("random", &[]),
+    ("redact", &[]),
     ("interned", &[]),
     ("process", KERNEL),
     ("scenario", KERNEL),
-    ("recording", &["clock", "stop", "printable", "problem", "interned", "process"]),
-    ("stack", &["clock", "stop", "printable", "problem", "interned", "process", "recording"]),
-    ("sampler", &["clock", "stop", "printable", "problem", "interned", "process", "recording", "stack"]),
-    ("load", &["clock", "stop", "printable", "problem", "interned", "scenario", "recording"]),
-    ("profile", &["clock", "stop", "printable", "problem", "interned", "recording"]),
-    ("report", &["clock", "stop", "printable", "problem", "interned", "recording", "profile"]),
+    ("recording", &["clock", "stop", "printable", "redact", "problem", "random", "interned", "process"]),
+    ("stack", &["clock", "stop", "printable", "redact", "problem", "random", "interned", "process", "recording"]),
+    ("sampler", &["clock", "stop", "printable", "redact", "problem", "random", "interned", "process", "recording", "stack"]),
+    ("load", &["clock", "stop", "printable", "redact", "problem", "random", "interned", "scenario", "recording"]),
+    ("profile", &["clock", "stop", "printable", "redact", "problem", "random", "interned", "recording"]),
+    ("report", &["clock", "stop", "printable", "redact", "problem", "random", "interned", "recording", "profile"]),
     ("cli", EVERYTHING),
     ("command", EVERYTHING),
     ("ui", EVERYTHING),
 ];
 
-const KERNEL: &[&str] = &["clock", "stop", "printable", "problem", "interned"];
+const KERNEL: &[&str] = &["clock", "stop", "printable", "redact", "problem", "random", "interned"];
 
 const EVERYTHING: &[&str] = &[
     "clock",
     "stop",
     "printable",
+    "redact",
     "problem",
+    "random",
     "interned",
     "process",
     "scenario",

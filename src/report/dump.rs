@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::redact;
+use crate::redact;
 use crate::printable::printable;
 use crate::profile::{FrameStyle, Label};
 use crate::recording::{Frame, ProcessId, Role, ThreadStack};

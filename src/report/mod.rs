@@ -3,7 +3,6 @@
 mod collapsed;
 mod dump;
 mod flamegraph;
-mod redact;
 mod speedscope;
 
 use std::collections::BTreeSet;

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::random::mix;
+
 /// A schedule of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -33,14 +35,6 @@ impl Pace {
         let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         (elapsed / self.slot).max(slot + 1)
     }
-}
-
-/// The finalizer of the SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014): turns a counter into noise.
-const fn mix(mut value: u64) -> u64 {
-    value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ (value >> 31)
 }
 
 #[cfg(test)]

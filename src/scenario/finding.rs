@@ -1,0 +1,181 @@
+//! What there is to say of a script before it runs: what is wrong in it, what is ignored, what is read in another way.
+//!
+//! Findings are data. They are collected while a script is interpreted, so that all of them can be told at once; how they look
+//! on a terminal is the last function here, and who prints it is somebody else.
+
+use std::fmt::Write;
+
+use super::source::{Sources, Span};
+use crate::printable::printable;
+
+/// Findings beyond this many are counted, not kept.
+const MOST: usize = 200;
+
+/// Longest excerpt of a line, in characters.
+const WIDEST: usize = 160;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The script cannot run.
+    Error,
+    /// It runs, and this part of it has no effect.
+    Ignored,
+    /// It runs, and this part means something else than to one of the Artilleries.
+    Changed,
+}
+
+impl Severity {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Ignored => "ignored",
+            Self::Changed => "note",
+        }
+    }
+}
+
+/// One thing to say, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it weighs.
+    pub severity: Severity,
+    /// A sentence that names the thing.
+    pub sentence: String,
+    /// Where it is.
+    pub span: Option<Span>,
+    /// What to write beside the mark below the line.
+    pub beside: Option<String>,
+}
+
+/// Everything there is to say of one script.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    list: Vec<Finding>,
+    more: usize,
+}
+
+impl Findings {
+    /// The script cannot run because of this.
+    pub fn error(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
+        self.push(Severity::Error, span.into(), sentence.into(), beside);
+    }
+
+    /// This has no effect.
+    pub fn ignored(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
+        self.push(Severity::Ignored, span.into(), sentence.into(), beside);
+    }
+
+    /// This is read in another way than by one of the Artilleries.
+    pub fn changed(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
+        self.push(Severity::Changed, span.into(), sentence.into(), beside);
+    }
+
+    fn push(&mut self, severity: Severity, span: Option<Span>, sentence: String, beside: &str) {
+        let finding =
+            Finding { severity, sentence, span, beside: Some(beside.to_owned()).filter(|text| !text.is_empty()) };
+        if self.list.contains(&finding) {
+            // The same place read twice, through an alias.
+        } else if self.list.len() < MOST {
+            self.list.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Whether the script cannot run.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// The findings, the heaviest first, and in the order of the script.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<&Finding> {
+        let mut sorted: Vec<&Finding> = self.list.iter().collect();
+        sorted.sort_by_key(|finding| (finding.severity, finding.span));
+        sorted
+    }
+
+    /// How many findings weigh that much.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// All findings as text, with the lines that they speak of.
+    #[must_use]
+    pub fn text(&self, sources: &Sources) -> String {
+        let mut text = String::new();
+        for finding in self.sorted() {
+            finding.write(sources, &mut text);
+        }
+        if self.more > 0 {
+            let _ = writeln!(text, "… and {} more", self.more);
+        }
+        text
+    }
+}
+
+impl Finding {
+    /// As compilers write it: the sentence, the place, the line, and a mark below it.
+    fn write(&self, sources: &Sources, text: &mut String) {
+        let _ = writeln!(text, "{}: {}", self.severity.word(), printable(&self.sentence, 400));
+        let beside = self.beside.as_ref().map(|beside| printable(beside, 400)).unwrap_or_default();
+        let Some(span) = self.span else {
+            if !beside.is_empty() {
+                let _ = writeln!(text, "  {beside}");
+            }
+            return;
+        };
+        let _ = writeln!(text, "  --> {}", sources.place(span));
+        let number = span.line.to_string();
+        let column = span.column.saturating_sub(1) as usize;
+        // A line of a megabyte is shown around the mark only.
+        let skipped = if column + 20 > WIDEST { column.saturating_sub(40) } else { 0 };
+        let line: String = sources.line(span).chars().skip(skipped).collect();
+        let _ = writeln!(text, "{number} | {}", printable(&line, WIDEST).trim_end());
+        let mark = "^".repeat((span.length.max(1) as usize).min(WIDEST));
+        let margin = " ".repeat(number.len());
+        let _ = writeln!(text, "{margin} | {}{mark} {beside}", " ".repeat(column - skipped));
+        while text.ends_with(" \n") {
+            text.truncate(text.len() - 2);
+            text.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_shows_its_line_and_marks_the_place() {
+        let mut sources = Sources::default();
+        let source = sources.add("csr-http.yaml", "config:\n  phases:\n    - arivalRate: 10\n");
+        let mut findings = Findings::default();
+        findings.ignored(None, "nothing else", "at all");
+        let span = Span { source, line: 3, column: 7, length: 10 };
+        findings.error(span, "unknown key `arivalRate`", "did you mean `arrivalRate`?");
+        findings.error(span, "unknown key `arivalRate`", "did you mean `arrivalRate`?");
+        let expected = "\
+error: unknown key `arivalRate`
+  --> csr-http.yaml:3:7
+3 |     - arivalRate: 10
+  |       ^^^^^^^^^^ did you mean `arrivalRate`?
+ignored: nothing else
+  at all
+";
+        assert_eq!(findings.text(&sources), expected);
+        assert!(findings.has_errors());
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_mark() {
+        let mut sources = Sources::default();
+        let source = sources.add("a", "x".repeat(10_000));
+        let mut findings = Findings::default();
+        findings.error(Span { source, line: 1, column: 5_000, length: 3 }, "here", "");
+        assert!(findings.text(&sources).len() < 600);
+    }
+}

@@ -19,6 +19,8 @@
 //! | | [`stop`] | the one way anything is told to end |
 //! | | [`problem`] | what the user is told, and the exit codes |
 //! | | [`printable`] | what makes foreign text fit to be shown |
+//! | | [`redact`] | what takes secrets out of it |
+//! | | [`random`] | noise that can be repeated |
 //! | | [`interned`] | tables of distinct values with typed ids |
 //! | facts | [`process`] | who is there, which one is the master, may we read it |
 //! | | [`scenario`] | what a load script says |
@@ -41,6 +43,8 @@ pub mod clock;
 pub mod interned;
 pub mod printable;
 pub mod problem;
+pub mod random;
+pub mod redact;
 pub mod stop;
 
 pub mod process;

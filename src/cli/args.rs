@@ -24,6 +24,13 @@ pub(super) enum Command {
     Dump(DumpArgs),
     /// Draw a recording again, in another format or split in another way
     Report(ReportArgs),
+    /// Run a load test that is written for Artillery
+    ///
+    /// Says first what in the script is ignored or read in another way, then sends the load, and at the end tells what came of
+    /// it. Ctrl+C once: no more arrivals, users may finish for a moment, and the whole report; twice: the report now.
+    Run(RunArgs),
+    /// Say everything that is wrong, ignored or changed in a script, and send nothing
+    Check(CheckArgs),
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +159,120 @@ pub(super) struct ReportArgs {
     /// Print nothing but the path of the file
     #[arg(short, long)]
     pub(super) quiet: bool,
+}
+
+/// Which script, and with which changes: Artillery's flags and letters.
+#[derive(Debug, Args)]
+pub(super) struct ScriptArgs {
+    /// Scripts (.yml, .yaml or .json), laid over each other in this order
+    #[arg(required = true, value_name = "SCRIPT")]
+    pub(super) scripts: Vec<PathBuf>,
+
+    /// Address of the server, in place of the script's
+    #[arg(short, long, value_name = "URL")]
+    pub(super) target: Option<String>,
+
+    /// A further script, laid over the others; usually has target and phases
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Which of the script's environments to use
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) environment: Option<String>,
+
+    /// Variables, as a JSON object
+    #[arg(short, long, value_name = "JSON")]
+    pub(super) variables: Option<String>,
+
+    /// Anything of the script, as a JSON object that is laid over it
+    #[arg(long, value_name = "JSON")]
+    pub(super) overrides: Option<String>,
+
+    /// CSV file, in place of the one in the script
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) payload: Option<PathBuf>,
+
+    /// Accept any TLS certificate
+    #[arg(short = 'k', long)]
+    pub(super) insecure: bool,
+
+    /// File of environment variables
+    #[arg(long, alias = "env-file", value_name = "FILE")]
+    pub(super) dotenv: Option<PathBuf>,
+
+    /// One virtual user in place of the phases
+    #[arg(short, long)]
+    pub(super) solo: bool,
+
+    /// Run one scenario only: its name, or a regular expression that one name fits
+    #[arg(long, value_name = "NAME")]
+    pub(super) scenario_name: Option<String>,
+
+    /// Another script
+    #[arg(short, long, hide = true, value_name = "SCRIPT")]
+    pub(super) input: Vec<PathBuf>,
+
+    /// Where chance comes from: equal seeds give equal arrivals and choices [default: a new one, which is printed]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) script: ScriptArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) script: ScriptArgs,
+
+    /// File to write the numbers to, as Artillery's JSON; in a folder it gets a name of its own
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Seconds that users may go on after Ctrl+C
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub(super) grace: f64,
+
+    /// Exit with 1 when a user failed or an answer was an error, not only when the script's `ensure` says so
+    #[arg(long)]
+    pub(super) fail_on_errors: bool,
+
+    /// Print no report; what `log` steps say is still printed
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// A name for the run, kept in the JSON
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+
+    /// Labels for the run, kept in the JSON: key:value,…
+    #[arg(long, value_name = "LABELS")]
+    pub(super) tags: Option<String>,
+
+    /// A note on the run, kept in the JSON
+    #[arg(long, value_name = "TEXT")]
+    pub(super) note: Option<String>,
+
+    #[command(flatten)]
+    pub(super) elsewhere: ElsewhereArgs,
+}
+
+/// Flags of Artillery that belong to its own services.
+#[derive(Debug, Args)]
+pub(super) struct ElsewhereArgs {
+    #[arg(long, hide = true)]
+    pub(super) record: bool,
+    #[arg(long, hide = true)]
+    pub(super) key: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) platform: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) platform_opt: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) count: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

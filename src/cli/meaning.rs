@@ -1,23 +1,28 @@
 //! What a command line means, in the words of the rest of the program.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::args::{AttachArgs, Cli, Command, DumpArgs, FormatArg, LevelArg, ReportArgs, TargetArgs, ViewArgs};
+use super::args::{
+    AttachArgs, Cli, Command, DumpArgs, FormatArg, LevelArg, ReportArgs, RunArgs, ScriptArgs, TargetArgs, ViewArgs,
+};
+use crate::clock::{Clock, Moment};
 use crate::process::find::Wanted;
 use crate::process::privilege::Caller;
 use crate::process::tree::Follow;
 use crate::profile::{FrameStyle, Level, Selection, View};
 use crate::recording::Mode;
+use crate::random::mix;
 use crate::report::Format;
+use crate::scenario::load::Wanted as Script;
 use crate::stack::{Line, Options};
 use crate::ui::Verbosity;
 
 /// What the user wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
     /// Sample and draw.
     Attach(Attach),
@@ -25,6 +30,10 @@ pub enum Wish {
     Dump(Dump),
     /// Draw a recording again.
     Report(Render),
+    /// Send load.
+    Run(Run),
+    /// Say what there is to say of a script.
+    Check(Script),
 }
 
 /// What to sample, and what to make of it.
@@ -80,6 +89,23 @@ pub struct Render {
     pub verbosity: Verbosity,
 }
 
+/// A load test to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The script.
+    pub script: Script,
+    /// Where the numbers go as JSON: a file or a folder.
+    pub output: Option<PathBuf>,
+    /// How long users may go on after an interruption.
+    pub grace: Duration,
+    /// Whether errors alone make the run a failure.
+    pub fail_on_errors: bool,
+    /// What the run is called: `name`, `tags`, `note`.
+    pub labels: Vec<(&'static str, String)>,
+    /// How much to say.
+    pub verbosity: Verbosity,
+}
+
 impl TryFrom<Cli> for Wish {
     type Error = clap::Error;
 
@@ -88,6 +114,8 @@ impl TryFrom<Cli> for Wish {
             Command::Attach(args) => Self::Attach(attach(args)?),
             Command::Dump(args) => Self::Dump(dump(args)),
             Command::Report(args) => Self::Report(render(args)?),
+            Command::Run(args) => Self::Run(run(args)?),
+            Command::Check(args) => Self::Check(script(args.script)),
         })
     }
 }
@@ -135,6 +163,61 @@ fn render(args: ReportArgs) -> Result<Render, clap::Error> {
         output: args.output,
         verbosity: verbosity(args.quiet),
     })
+}
+
+fn run(args: RunArgs) -> Result<Run, clap::Error> {
+    let mistake = |said: &str| Cli::command().error(ErrorKind::ValueValidation, said);
+    let elsewhere = &args.elsewhere;
+    if elsewhere.record || elsewhere.key.is_some() {
+        return Err(mistake("--record and --key send the run to a service of Artillery's; pyperf keeps it here: --output FILE"));
+    }
+    if elsewhere.platform.as_deref().is_some_and(|platform| platform != "local") || !elsewhere.platform_opt.is_empty() {
+        return Err(mistake("--platform runs the load in somebody's cloud; pyperf runs it on this machine"));
+    }
+    let Ok(grace) = Duration::try_from_secs_f64(args.grace) else {
+        return Err(mistake("--grace is a number of seconds, 0 or more"));
+    };
+    let labels = [("name", args.name), ("tags", args.tags), ("note", args.note)];
+    Ok(Run {
+        script: script(args.script),
+        output: args.output,
+        grace,
+        fail_on_errors: args.fail_on_errors,
+        labels: labels.into_iter().filter_map(|(label, text)| Some((label, text?))).collect(),
+        verbosity: verbosity(args.quiet),
+    })
+}
+
+fn script(args: ScriptArgs) -> Script {
+    Script {
+        files: args.scripts.into_iter().chain(args.input).collect(),
+        config: args.config,
+        environment: args.environment,
+        target: args.target,
+        variables: args.variables,
+        overrides: args.overrides,
+        payload: args.payload,
+        insecure: args.insecure,
+        solo: args.solo,
+        scenario: args.scenario_name,
+        dotenv: args.dotenv,
+        environ: environ(),
+        seed: args.seed.unwrap_or_else(|| new_seed()),
+    }
+}
+
+/// The environment, as far as it is text.
+fn environ() -> std::collections::BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// A seed that differs from run to run, short enough to be typed.
+fn new_seed() -> u64 {
+    let wall = Clock::start().wall(Moment::default()).duration_since(UNIX_EPOCH);
+    mix(wall.map_or(0, |since| u64::from(since.subsec_nanos())) ^ u64::from(std::process::id())) % 1_000_000
 }
 
 fn view(args: &ViewArgs) -> Result<View, clap::Error> {

@@ -1,6 +1,7 @@
 //! The commands, one a file, each to be read from top to bottom.
 
 mod attach;
+mod check;
 mod dump;
 mod graphs;
 mod output;
@@ -25,5 +26,7 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
         Wish::Attach(wish) => attach::run(&wish),
         Wish::Dump(wish) => dump::run(&wish),
         Wish::Report(wish) => render::run(wish),
+        Wish::Run(_) => Ok(()),
+        Wish::Check(wish) => check::run(&wish),
     }
 }

@@ -1,5 +1,151 @@
 //! Driving load: virtual users that act out a script against a server.
 //!
-//! The engine knows nothing of the sampler; both stamp what they see with the same clock.
+//! One thread drives everything: it releases each user on its due time ([`plan`], [`driver`]), and every user is one light task
+//! that the one interpreter of flows ([`user`]) acts out. What happens is counted in the [`ledger`], which is handed back when the
+//! run is over. The engine knows nothing of the sampler; both stamp what they see with the same clock. It prints nothing: lines
+//! that a script logs leave through a bounded channel.
 
+mod answer;
+mod compose;
+mod cookies;
+mod driver;
+mod expectation;
 pub mod http;
+mod ledger;
+mod lines;
+pub mod plan;
+mod request;
+mod shared;
+mod timer;
+mod user;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use ledger::Progress;
+
+use self::http::{Proxies, SettingsError};
+use self::plan::Plan;
+use self::shared::Shared;
+use crate::clock::Clock;
+use crate::problem::{Advice, Exit};
+use crate::recording::traffic::Traffic;
+use crate::scenario::script::Script;
+use crate::scenario::source::Sources;
+use crate::stop::Stop;
+
+/// A load run under way.
+#[derive(Debug)]
+pub struct Load {
+    shared: Arc<Shared>,
+    driver: JoinHandle<Result<Traffic, Broken>>,
+    lines: Receiver<String>,
+    done: Stop,
+}
+
+/// How to run a script.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where chance comes from.
+    pub seed: u64,
+    /// Which way requests go.
+    pub proxies: Proxies,
+    /// How long users may go on once the run is told to stop.
+    pub grace: Duration,
+}
+
+/// Who tells a run to end.
+#[derive(Clone, Debug, Default)]
+pub struct Stops {
+    /// No more arrivals; users may go on for a moment.
+    pub arrivals: Stop,
+    /// No more users either.
+    pub users: Stop,
+}
+
+/// Why a load run could not begin, or broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// What the script says of connections cannot be used.
+    #[error("what the script says of TLS or proxies cannot be used")]
+    Settings(#[from] SettingsError),
+    /// The system refused something that the driver cannot do without.
+    #[error("the driver of the load cannot work")]
+    System(#[from] std::io::Error),
+    /// The flow `before` did not come to its end.
+    #[error("`before` failed: {0}")]
+    Before(String),
+    /// The driver itself failed.
+    #[error("the driver of the load failed, and what it had counted is lost")]
+    Panicked,
+}
+
+impl Advice for Broken {
+    fn hint(&self) -> Option<String> {
+        matches!(self, Self::Before(_)).then(|| "what `before` asks the server for has to work before users arrive".into())
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl Load {
+    /// Starts a run on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When what the script says of connections cannot be used, or there can be no thread.
+    pub fn start(
+        script: Script,
+        sources: &Sources,
+        options: Options,
+        clock: Clock,
+        stops: &Stops,
+    ) -> Result<Self, Broken> {
+        let plan = Plan::of(&script.phases, options.seed);
+        let (sender, lines) = lines::channel();
+        let shared = Arc::new(Shared::new(script, sources, options, clock, sender)?);
+        let done = Stop::default();
+        let driver = std::thread::Builder::new().name("load".into()).spawn({
+            let (shared, stops, done) = (shared.clone(), stops.clone(), done.clone());
+            move || {
+                let result = driver::drive(&shared, &plan, &stops);
+                done.request(crate::stop::StopReason::DurationOver);
+                result
+            }
+        })?;
+        Ok(Self { shared, driver, lines, done })
+    }
+
+    /// How the run is doing.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.shared.progress()
+    }
+
+    /// What scripts have logged since the last call, line by line.
+    pub fn logged(&self) -> impl Iterator<Item = String> {
+        self.lines.try_iter()
+    }
+
+    /// Sleeps for `length` or until the run is over; tells whether it is.
+    #[must_use]
+    pub fn wait(&self, length: Duration) -> bool {
+        self.done.wait(length).is_some() || self.driver.is_finished()
+    }
+
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    ///
+    /// When the run could not begin, or the driver failed.
+    pub fn finish(self) -> Result<Traffic, Broken> {
+        self.driver.join().unwrap_or(Err(Broken::Panicked))
+    }
+}

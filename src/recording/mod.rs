@@ -9,6 +9,7 @@ mod losses;
 mod samples;
 mod stacks;
 mod threads;
+pub mod traffic;
 
 use std::time::{Duration, SystemTime};
 

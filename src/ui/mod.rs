@@ -49,6 +49,12 @@ impl Ui {
         }
     }
 
+    /// What was found in a script, on stderr; the first words in colour.
+    pub fn findings(self, text: &str) {
+        let mut err = anstream::stderr().lock();
+        let _ = err.write_all(coloured(text).as_bytes());
+    }
+
     /// A file that was written, and what there is to say of it.
     pub fn written(self, path: &str, about: &str) {
         match self.verbosity {
@@ -68,6 +74,23 @@ impl Ui {
     pub fn stdout(self) -> StdoutLock<'static> {
         stdout().lock()
     }
+}
+
+/// Findings with the words that weigh them in colour.
+#[must_use]
+pub fn coloured(text: &str) -> String {
+    let weights = [("error:", AnsiColor::Red), ("ignored:", AnsiColor::Yellow), ("note:", AnsiColor::Cyan)];
+    let line = |line: &str| {
+        let found = weights.iter().find_map(|(word, colour)| Some((line.strip_prefix(word)?, word, *colour)));
+        found.map_or_else(
+            || format!("{line}\n"),
+            |(rest, word, colour)| {
+                let style = Style::new().fg_color(Some(colour.into())).bold();
+                format!("{style}{word}{style:#}{rest}\n")
+            },
+        )
+    };
+    text.lines().map(line).collect()
 }
 
 /// Shows a problem.

@@ -1,0 +1,173 @@
+//! What all users of a run share: the script made ready, the transport, the ledger.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::compose::Composer;
+use super::http::{Settings, Sockets, TlsSettings, Transport};
+use super::ledger::{Ledger, Progress};
+use super::lines::Lines;
+use super::{Broken, Options};
+use crate::clock::{Clock, Moment};
+use crate::random::Random;
+use crate::scenario::flow::Flow;
+use crate::scenario::payload::Order;
+use crate::scenario::script::Script;
+use crate::scenario::source::{Sources, Span};
+use crate::scenario::variables::Variables;
+
+/// What all users of a run share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) script: Script,
+    pub(super) clock: Clock,
+    pub(super) seed: u64,
+    pub(super) grace: Duration,
+    pub(super) transport: Transport,
+    pub(super) composer: Composer,
+    pub(super) lines: Lines,
+    /// Users that are active now.
+    pub(super) active: AtomicU64,
+    sources: Sources,
+    /// How many rows each payload has given in its order.
+    rows: Vec<AtomicU64>,
+    /// Of each scenario the sum of its weight and of those before it.
+    weights: Vec<u64>,
+    /// Variables that all users begin with; captures of `before` are added.
+    common: Mutex<Arc<HashMap<String, Value>>>,
+    ledger: Mutex<Ledger>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        script: Script,
+        sources: &Sources,
+        options: Options,
+        clock: Clock,
+        lines: Lines,
+    ) -> Result<Self, Broken> {
+        let http = &script.http;
+        let pem = |text: &String| text.clone().into_bytes();
+        let settings = Settings {
+            timeout: http.timeout,
+            sockets: http.pool.map_or(Sockets::PerUser(http.sockets), Sockets::Shared),
+            tls: TlsSettings {
+                verify: !http.tls.insecure,
+                authorities: http.tls.authorities.iter().map(pem).collect(),
+                identity: http.tls.identity.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
+                server_name: http.tls.server_name.clone(),
+            },
+            proxies: options.proxies,
+        };
+        let weights = script.scenarios.iter().scan(0_u64, |sum, scenario| {
+            *sum = sum.saturating_add(scenario.weight);
+            Some(*sum)
+        });
+        Ok(Self {
+            transport: Transport::new(&settings, clock)?,
+            composer: Composer::new(&script),
+            rows: script.payloads.iter().map(|_| AtomicU64::new(0)).collect(),
+            weights: weights.collect(),
+            common: Mutex::new(script.shared.clone()),
+            ledger: Mutex::new(Ledger::new(&script, options.seed, clock)),
+            active: AtomicU64::new(0),
+            sources: sources.clone(),
+            seed: options.seed,
+            grace: options.grace,
+            lines,
+            clock,
+            script,
+        })
+    }
+
+    /// The numbers. Held for as long as it takes to add to them, never across a wait.
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.ledger().progress(self.clock.now(), self.active.load(Relaxed))
+    }
+
+    /// Where a step is written: `csr-http.yaml:34`.
+    pub(super) fn step(&self, span: Span) -> String {
+        format!("{}:{}", self.sources.name(span.source), span.line)
+    }
+
+    /// Chooses a scenario: by weight, independently of every other choice.
+    pub(super) fn scenario(&self, random: &mut Random) -> usize {
+        let ticket = random.below(self.weights.last().copied().unwrap_or_default());
+        self.weights.iter().position(|sum| ticket < *sum).unwrap_or_default()
+    }
+
+    pub(super) fn flow(&self, scenario: usize) -> Option<&Flow> {
+        self.script.scenarios.get(scenario).map(|scenario| &scenario.flow)
+    }
+
+    /// What a user knows when it arrives. Later ones win: what all share, rows, variables, its own id.
+    pub(super) fn variables(&self, random: &mut Random) -> Variables {
+        let common = self.common.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut variables = Variables::over(common);
+        for (payload, given) in self.script.payloads.iter().zip(&self.rows) {
+            let count = payload.rows.len();
+            let at = match payload.order {
+                Order::Random => random.index(count),
+                Order::Sequence => usize::try_from(given.fetch_add(1, Relaxed)).unwrap_or_default() % count.max(1),
+            };
+            for (field, value) in payload.fields.iter().zip(payload.rows.get(at).into_iter().flatten()) {
+                variables.set(field, value.clone());
+            }
+        }
+        for (name, values) in &self.script.variables {
+            if let Some(value) = values.get(random.index(values.len())) {
+                variables.set(name, value.clone());
+            }
+        }
+        variables.set("$uuid", Value::String(uuid(random)));
+        variables
+    }
+
+    /// Lets all users know what `before` has found out.
+    pub(super) fn share(&self, found: &Variables) {
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = HashMap::clone(&common);
+        all.extend(found.own().map(|(name, value)| (name.to_owned(), value.clone())));
+        *common = Arc::new(all);
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+}
+
+/// A version 4 UUID (RFC 9562, 5.4).
+fn uuid(random: &mut Random) -> String {
+    let (high, low) = (random.next(), random.next());
+    let high = high & !0xF000 | 0x4000;
+    let low = low & !(0b11 << 62) | 0b10 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xFFFF,
+        high & 0xFFFF,
+        low >> 48,
+        low & 0xFFFF_FFFF_FFFF
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_of_version_4() {
+        let uuid = uuid(&mut Random::new(1));
+        let groups: Vec<_> = uuid.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12]);
+        assert!(uuid[14..].starts_with('4') && "89ab".contains(&uuid[19..20]), "{uuid}");
+    }
+}

@@ -1,0 +1,283 @@
+//! The one interpreter of flows: a virtual user acts out its scenario, step by step.
+//!
+//! A user is one task and owns little: its variables, its cookies, its connection. Every step has a moment at which it is due; the
+//! next one is due when this one was over, or, after a wait, when the wait should have been over. So what is late because the
+//! driver was busy is known as late.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::Value;
+
+use super::cookies::Cookies;
+use super::http::Connections;
+use super::shared::Shared;
+use crate::clock::Moment;
+use crate::random::Random;
+use crate::scenario::flow::{self, Flow, Loop, Over, Parallel, Step, Think, Wait};
+use crate::scenario::length::{self, Given};
+use crate::scenario::template::{Scope, Template};
+use crate::scenario::variables::Variables;
+
+/// What a user is counted under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Its number among all users.
+    pub(super) number: u64,
+    /// The phase that it arrived in.
+    pub(super) phase: u16,
+    /// Its scenario.
+    pub(super) scenario: u16,
+}
+
+/// A virtual user.
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) shared: Arc<Shared>,
+    /// `None` for `before` and `after`, which are not counted.
+    pub(super) place: Option<Place>,
+    pub(super) cookies: Cookies,
+    pub(super) connections: Connections,
+    mind: Mutex<Mind>,
+}
+
+/// What a user knows, and how it chooses.
+#[derive(Debug)]
+pub(super) struct Mind {
+    pub(super) variables: Variables,
+    pub(super) random: Random,
+}
+
+/// Why a user ended before its flow did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// What it is counted as.
+    pub(super) code: String,
+    /// More of it.
+    pub(super) detail: String,
+}
+
+impl Failed {
+    pub(super) fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { code: code.into(), detail: detail.into() }
+    }
+}
+
+/// When the next step is due, or why there is none.
+pub(super) type Done = Result<Moment, Failed>;
+
+impl User {
+    /// A user that arrives.
+    pub(super) fn arriving(shared: &Arc<Shared>, place: Place, random: Random) -> Self {
+        Self::new(shared, Some(place), random)
+    }
+
+    /// Nobody in particular: who acts out `before` and `after`.
+    pub(super) fn unseen(shared: &Arc<Shared>) -> Self {
+        Self::new(shared, None, Random::stream(shared.seed, u64::MAX - 2))
+    }
+
+    fn new(shared: &Arc<Shared>, place: Option<Place>, mut random: Random) -> Self {
+        let variables = shared.variables(&mut random);
+        Self {
+            connections: shared.transport.connections(),
+            cookies: Cookies::default(),
+            shared: shared.clone(),
+            place,
+            mind: Mutex::new(Mind { variables, random }),
+        }
+    }
+
+    /// A user's whole life, from the moment at which it was due.
+    pub(super) async fn live(self, due: Moment) {
+        let Some(place) = self.place else { return };
+        let began = self.shared.now();
+        {
+            let mut ledger = self.shared.ledger();
+            let tally = ledger.tally();
+            tally.touch(began);
+            tally.users_of(place.phase).created += 1;
+            *tally.created_by.entry(place.scenario).or_default() += 1;
+            tally.lateness.record(began.since(due));
+        }
+        let flow = self.shared.flow(usize::from(place.scenario)).cloned();
+        let ended = match flow {
+            Some(flow) => self.act(&flow, due).await,
+            None => Ok(due),
+        };
+        let now = self.shared.now();
+        let mut ledger = self.shared.ledger();
+        let tally = ledger.tally();
+        tally.touch(now);
+        match ended {
+            Ok(_) => {
+                tally.users_of(place.phase).completed += 1;
+                tally.sessions.record(now.since(began));
+            }
+            Err(_) => tally.users_of(place.phase).failed += 1,
+        }
+        drop(ledger);
+        self.shared.active.fetch_sub(1, Relaxed);
+    }
+
+    /// What the user knows. Held between waits, never across one.
+    pub(super) fn mind(&self) -> MutexGuard<'_, Mind> {
+        self.mind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Acts out a flow.
+    pub(super) async fn act(&self, flow: &Flow, mut due: Moment) -> Done {
+        for step in flow.iter() {
+            due = self.step(step, due).await?;
+        }
+        Ok(due)
+    }
+
+    async fn step(&self, step: &Step, due: Moment) -> Done {
+        match step {
+            // Boxed, so that a user that waits does not carry the room that a request needs.
+            Step::Request(request) => Box::pin(self.request(request, due)).await,
+            Step::Think(think) => self.think(think, due).await,
+            Step::Log(line) => {
+                self.shared.lines.say(self.text(line));
+                Ok(due)
+            }
+            Step::Loop(repeated) => self.again_and_again(repeated, due).await,
+            Step::Parallel(parallel) => self.at_once(parallel, due).await,
+        }
+    }
+
+    fn text(&self, template: &Template) -> String {
+        let Mind { variables, random } = &mut *self.mind();
+        template.text(&mut Scope { variables, random }).into_owned()
+    }
+
+    fn value(&self, template: &Template) -> Option<Value> {
+        let Mind { variables, random } = &mut *self.mind();
+        template.render(&mut Scope { variables, random })
+    }
+
+    async fn think(&self, think: &Think, due: Moment) -> Done {
+        let length = match &think.length {
+            Wait::Fixed(length) => *length,
+            Wait::Rendered(template) => {
+                let text = self.text(template);
+                length::think_length(Given::Text(&text)).map_err(|bad| {
+                    let failed = Failed::new("invalid think", bad.to_string());
+                    self.refused(think.span, &failed);
+                    failed
+                })?
+            }
+        };
+        let length = match think.jitter {
+            Some(jitter) => jitter.applied(length, self.mind().random.unit()),
+            None => length,
+        };
+        let end = due + length;
+        let left = end.since(self.shared.now());
+        if left > Duration::ZERO {
+            tokio::time::sleep(left).await;
+        }
+        Ok(end)
+    }
+
+    /// A loop, boxed because it may stand inside another one.
+    fn again_and_again<'a>(
+        &'a self,
+        repeated: &'a Loop,
+        mut due: Moment,
+    ) -> Pin<Box<dyn Future<Output = Done> + Send + 'a>> {
+        Box::pin(async move {
+            let mut rounds = Rounds::of(&repeated.over, self);
+            while let Some((number, element)) = rounds.next(self) {
+                {
+                    let variables = &mut self.mind().variables;
+                    variables.set(&repeated.value, Value::from(number));
+                    variables.set(&repeated.element, element);
+                }
+                due = self.act(&repeated.steps, due).await?;
+                // A loop without a wait in it must not keep the driver for itself.
+                tokio::task::yield_now().await;
+            }
+            Ok(due)
+        })
+    }
+
+    /// Steps at the same time; the first that fails ends the user.
+    fn at_once<'a>(&'a self, parallel: &'a Parallel, due: Moment) -> Pin<Box<dyn Future<Output = Done> + Send + 'a>> {
+        Box::pin(async move {
+            let steps: Vec<Pin<Box<dyn Future<Output = Done> + Send + '_>>> =
+                parallel.steps.iter().map(|step| Box::pin(self.step(step, due)) as Pin<Box<_>>).collect();
+            let mut running = stream::iter(steps).buffer_unordered(parallel.limit);
+            let mut last = due;
+            while let Some(done) = running.next().await {
+                last = last.max(done?);
+            }
+            Ok(last)
+        })
+    }
+}
+
+/// What is left of a loop.
+enum Rounds<'a> {
+    Numbers { next: u64, end: Option<u64>, start: u64 },
+    Items { items: &'a [Template], next: usize },
+    Values { values: Vec<Value>, next: usize },
+}
+
+impl<'a> Rounds<'a> {
+    fn of(over: &'a Over, user: &User) -> Self {
+        match over {
+            Over::Numbers(from, to) => Self::numbers(*from, *to),
+            Over::Rendered(template) => match flow::range(&user.text(template)) {
+                Some((from, to)) => Self::numbers(from, to),
+                None => Self::numbers(0, Some(0)),
+            },
+            Over::Items(items) => Self::Items { items, next: 0 },
+            Over::Named(path) => {
+                let values = match user.mind().variables.get(path).map(std::borrow::Cow::into_owned) {
+                    Some(Value::Array(values)) => values,
+                    _ => Vec::new(),
+                };
+                Self::Values { values, next: 0 }
+            }
+        }
+    }
+
+    const fn numbers(from: u64, to: Option<u64>) -> Self {
+        Self::Numbers { next: from, end: to, start: from }
+    }
+
+    /// The next number, and the item that goes with it.
+    fn next(&mut self, user: &User) -> Option<(u64, Value)> {
+        match self {
+            Self::Numbers { next, end, start } => {
+                let number = *next;
+                if end.is_some_and(|end| number >= end) {
+                    return None;
+                }
+                *next += 1;
+                Some((number, Value::from(*start)))
+            }
+            Self::Items { items, next } => {
+                let item = items.get(*next)?;
+                *next += 1;
+                Some((*next as u64 - 1, user.value(item).unwrap_or_default()))
+            }
+            Self::Values { values, next } => {
+                let value = std::mem::take(values.get_mut(*next)?);
+                *next += 1;
+                // An item that is a template itself is rendered when its turn has come.
+                let value = match value.as_str().map(Template::of_text) {
+                    Some(template) if !template.is_fixed() => user.value(&template).unwrap_or_default(),
+                    _ => value,
+                };
+                Some((*next as u64 - 1, value))
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A tally summed up: plain numbers, small enough to keep one for every ten seconds of a long run.
+
+use std::collections::BTreeMap;
+
+use super::tally::{Latency, Outcome, Series, SeriesKey, Tally, Users};
+use crate::clock::Moment;
+
+/// A distribution in a few numbers, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "they are what they are called")]
+pub struct Summary {
+    pub min: f64,
+    pub max: f64,
+    pub count: u64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p75: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub p999: f64,
+}
+
+impl Summary {
+    /// The summary of a distribution; `None` when there is nothing in it.
+    #[must_use]
+    pub fn of(latency: &Latency) -> Option<Self> {
+        let count = latency.count();
+        let millis = |quantile| latency.quantile(quantile).as_secs_f64() * 1e3;
+        (count > 0).then(|| Self {
+            min: latency.min().as_secs_f64() * 1e3,
+            max: latency.max().as_secs_f64() * 1e3,
+            count,
+            mean: latency.mean_micros() / 1e3,
+            p50: millis(0.5),
+            p75: millis(0.75),
+            p90: millis(0.9),
+            p95: millis(0.95),
+            p99: millis(0.99),
+            p999: millis(0.999),
+        })
+    }
+}
+
+/// The numbers of one endpoint.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EndpointNumbers {
+    /// Answers by status.
+    pub codes: BTreeMap<u16, u64>,
+    /// Errors by code.
+    pub errors: BTreeMap<String, u64>,
+    /// From sending to the head of the answer.
+    pub first_byte: Option<Summary>,
+    /// What the server says it took.
+    pub server: Option<Summary>,
+}
+
+/// A tally summed up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers {
+    /// When the first and the last thing was counted.
+    pub span: Option<(Moment, Moment)>,
+    /// Users.
+    pub users: Users,
+    /// Users created, by scenario.
+    pub created_by: BTreeMap<u16, u64>,
+    /// Requests begun.
+    pub requests: u64,
+    /// When the first and the last of them began.
+    pub requested: Option<(Moment, Moment)>,
+    /// Answers by status.
+    pub codes: BTreeMap<u16, u64>,
+    /// Errors by code.
+    pub errors: BTreeMap<String, u64>,
+    /// Counters of plugins.
+    pub counters: BTreeMap<String, u64>,
+    /// Bytes of bodies received.
+    pub bytes: u64,
+    /// From sending to the head of the answer; timeouts are in it.
+    pub first_byte: Option<Summary>,
+    /// The same for answers of each class: 2 is 200 to 299.
+    pub by_class: BTreeMap<u16, Summary>,
+    /// From sending to the end of the answer.
+    pub from_send: Option<Summary>,
+    /// From when the request was due to the end of the answer.
+    pub from_due: Option<Summary>,
+    /// Looking up names.
+    pub dns: Option<Summary>,
+    /// Connecting.
+    pub connect: Option<Summary>,
+    /// Agreeing on secrets.
+    pub tls: Option<Summary>,
+    /// How long users that came to their end took.
+    pub sessions: Option<Summary>,
+    /// How late users began.
+    pub lateness: Option<Summary>,
+    /// Each endpoint's own, by number.
+    pub endpoints: BTreeMap<u32, EndpointNumbers>,
+}
+
+impl Numbers {
+    /// Sums a tally up.
+    #[must_use]
+    pub fn of(tally: &Tally) -> Self {
+        let mut classes: BTreeMap<u16, Latency> = BTreeMap::new();
+        let mut endpoints: BTreeMap<u32, (EndpointNumbers, Series)> = BTreeMap::new();
+        let mut all = Series::default();
+        let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
+        for (key, series) in tally.series.iter().filter(|(_, series)| series.count > 0) {
+            all.add(series);
+            let (numbers, sum) = endpoints.entry(key.endpoint).or_default();
+            sum.add(series);
+            if let Outcome::Status(status) = key.outcome {
+                *codes.entry(status).or_default() += series.count;
+                *numbers.codes.entry(status).or_default() += series.count;
+                classes.entry(status / 100).or_default().add(&series.first_byte);
+            }
+        }
+        for ((endpoint, code), count) in &tally.endpoint_errors {
+            endpoints.entry(*endpoint).or_default().0.errors.insert(code.clone(), *count);
+        }
+        endpoints.remove(&SeriesKey::OTHER_ENDPOINT);
+        let endpoint = |(number, (numbers, sum)): (u32, (EndpointNumbers, Series))| {
+            let summaries =
+                EndpointNumbers { first_byte: Summary::of(&sum.first_byte), server: Summary::of(&sum.server), ..numbers };
+            (number, summaries)
+        };
+        Self {
+            span: tally.first.zip(tally.last),
+            users: tally.all_users(),
+            created_by: tally.created_by.clone(),
+            requests: tally.requests,
+            requested: tally.requested,
+            codes,
+            errors: tally.errors.clone(),
+            counters: tally.counters.clone(),
+            bytes: tally.bytes,
+            first_byte: Summary::of(&all.first_byte),
+            by_class: classes
+                .iter()
+                .filter_map(|(class, latency)| Some((*class, Summary::of(latency)?)))
+                .collect(),
+            from_send: Summary::of(&all.from_send),
+            from_due: Summary::of(&all.from_due),
+            dns: Summary::of(&all.dns),
+            connect: Summary::of(&all.connect),
+            tls: Summary::of(&all.tls),
+            sessions: Summary::of(&tally.sessions),
+            lateness: Summary::of(&tally.lateness),
+            endpoints: endpoints.into_iter().map(endpoint).collect(),
+        }
+    }
+
+    /// Answers of any status.
+    #[must_use]
+    pub fn responses(&self) -> u64 {
+        self.codes.values().sum()
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.span.is_none()
+    }
+
+    /// Requests begun per second, as Artillery counts a window: between the first and the last, but over a second at least.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+    pub fn request_rate(&self) -> Option<f64> {
+        let (first, last) = self.requested?;
+        Some(self.requests as f64 / last.since(first).as_secs_f64().max(1.0))
+    }
+}

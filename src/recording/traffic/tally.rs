@@ -1,0 +1,477 @@
+//! Counting: the numbers of some stretch of a run, exact when added up.
+//!
+//! Latencies are HDR histograms of microseconds with three significant digits, one set for each phase, scenario, endpoint and
+//! outcome, so that every question about them can be answered later by adding histograms. What a script or a server could make
+//! grow without end (outcomes, error codes) has a bound, behind which things are counted together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hdrhistogram::Histogram;
+
+use crate::clock::Moment;
+
+/// Sets of histograms; further outcomes share one for their endpoint's phase.
+const MOST_SERIES: usize = 2048;
+/// Different error codes; further ones are counted as [`OTHER`].
+const MOST_CODES: usize = 500;
+/// What error codes and counters beyond the bound are counted as.
+const OTHER: &str = "(other)";
+
+/// A distribution of lengths of time, in microseconds; three significant digits, from 1 µs up.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    histogram: Option<Box<Histogram<u32>>>,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Latency {
+    /// An empty one, which takes no memory yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { histogram: None }
+    }
+
+    /// Adds a length of time.
+    pub fn record(&mut self, length: Duration) {
+        let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX).clamp(1, HIGHEST);
+        let histogram = self.histogram.get_or_insert_with(empty);
+        // Within the bounds of a histogram that resizes itself.
+        let _ = histogram.record(micros);
+    }
+
+    /// Adds all of another one: exact, as if its values had been recorded here.
+    pub fn add(&mut self, other: &Self) {
+        if let Some(more) = &other.histogram {
+            let _ = self.histogram.get_or_insert_with(empty).add(&**more);
+        }
+    }
+
+    /// Takes everything out, and keeps the memory.
+    pub fn clear(&mut self) {
+        if let Some(histogram) = &mut self.histogram {
+            histogram.reset();
+        }
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.histogram.as_ref().map_or(0, |histogram| histogram.len())
+    }
+
+    /// The length that the share `quantile` of the values does not exceed: 0.5 is the median. Zero when there are none.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        self.histogram.as_ref().map_or(Duration::ZERO, |histogram| {
+            Duration::from_micros(histogram.value_at_quantile(quantile).min(histogram.max()))
+        })
+    }
+
+    /// The shortest.
+    #[must_use]
+    pub fn min(&self) -> Duration {
+        self.histogram.as_ref().map_or(Duration::ZERO, |histogram| Duration::from_micros(histogram.min()))
+    }
+
+    /// The longest.
+    #[must_use]
+    pub fn max(&self) -> Duration {
+        self.histogram.as_ref().map_or(Duration::ZERO, |histogram| Duration::from_micros(histogram.max()))
+    }
+
+    /// The mean, in microseconds.
+    #[must_use]
+    pub fn mean_micros(&self) -> f64 {
+        self.histogram.as_ref().map_or(0.0, |histogram| histogram.mean())
+    }
+
+    /// How many values are longer than a bound, to the histogram's precision.
+    #[must_use]
+    pub fn count_above(&self, bound: Duration) -> u64 {
+        let micros = u64::try_from(bound.as_micros()).unwrap_or(HIGHEST).min(HIGHEST);
+        self.histogram.as_ref().map_or(0, |histogram| {
+            histogram.len().saturating_sub(histogram.count_between(0, micros))
+        })
+    }
+}
+
+/// Two days: what is longer is a mistake of the clock.
+const HIGHEST: u64 = 200_000_000_000;
+
+fn empty() -> Box<Histogram<u32>> {
+    let mut histogram = Histogram::new_with_bounds(1, 1 << 20, 3)
+        .unwrap_or_else(|_| unreachable!("the bounds of a histogram are constants"));
+    histogram.auto(true);
+    Box::new(histogram)
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// An answer with this status.
+    Status(u16),
+    /// No answer, or not a whole one.
+    Failed,
+}
+
+/// What histograms are kept apart by. The numbers are those of `Traffic`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesKey {
+    /// The phase that the user arrived in.
+    pub phase: u16,
+    /// Its scenario.
+    pub scenario: u16,
+    /// What was asked for.
+    pub endpoint: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl SeriesKey {
+    /// The endpoint under which everything is counted that came too late to have a series of its own.
+    pub const OTHER_ENDPOINT: u32 = u32::MAX;
+}
+
+/// The histograms of one kind of request.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// Requests; a timeout counts as one.
+    pub count: u64,
+    /// From sending the request to the head of the answer: Artillery's response time.
+    pub first_byte: Latency,
+    /// From sending the request to the end of the answer.
+    pub from_send: Latency,
+    /// From the moment when the request was due to the end of the answer: what a user feels, who does not know that the
+    /// driver or a socket was busy.
+    pub from_due: Latency,
+    /// Waiting for a free socket.
+    pub queued: Latency,
+    /// Looking up a name.
+    pub dns: Latency,
+    /// Connecting.
+    pub connect: Latency,
+    /// Agreeing on a secret.
+    pub tls: Latency,
+    /// From the head of the answer to its end.
+    pub body: Latency,
+    /// What the server says it took: `Server-Timing: total;dur=…`.
+    pub server: Latency,
+}
+
+impl Series {
+    fn parts(&mut self) -> [&mut Latency; 9] {
+        let Self { count: _, first_byte, from_send, from_due, queued, dns, connect, tls, body, server } = self;
+        [first_byte, from_send, from_due, queued, dns, connect, tls, body, server]
+    }
+
+    /// Adds all of another one.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        let mut other = other.clone();
+        for (mine, theirs) in self.parts().into_iter().zip(other.parts()) {
+            mine.add(theirs);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.count = 0;
+        self.parts().into_iter().for_each(Latency::clear);
+    }
+}
+
+/// What is to be counted of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// When it ended.
+    pub ended: Moment,
+    /// From sending to the head; for a timeout, until it was given up. `None` when nothing was sent.
+    pub first_byte: Option<Duration>,
+    /// From sending to the end.
+    pub from_send: Option<Duration>,
+    /// From when it was due to the end.
+    pub from_due: Duration,
+    /// Waiting for a free socket, if that took any time.
+    pub queued: Option<Duration>,
+    /// Looking up a name, if that was done.
+    pub dns: Option<Duration>,
+    /// Connecting, if that was done.
+    pub connect: Option<Duration>,
+    /// Agreeing on a secret, if that was done.
+    pub tls: Option<Duration>,
+    /// From the head to the end.
+    pub body: Option<Duration>,
+    /// What the server says it took.
+    pub server: Option<Duration>,
+    /// Bytes of the body, as they came.
+    pub bytes: u64,
+}
+
+/// Virtual users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    /// Arrived and began.
+    pub created: u64,
+    /// Came to the end of their flow.
+    pub completed: u64,
+    /// Ended before that.
+    pub failed: u64,
+    /// Arrived while too many were active.
+    pub skipped: u64,
+}
+
+impl Users {
+    /// Adds others.
+    pub const fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// The numbers of a stretch of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// When the first thing was counted.
+    pub first: Option<Moment>,
+    /// When the last thing was counted.
+    pub last: Option<Moment>,
+    /// Users of each phase.
+    pub users: BTreeMap<u16, Users>,
+    /// Users created, by scenario.
+    pub created_by: BTreeMap<u16, u64>,
+    /// Requests begun, each hop of a redirect among them.
+    pub requests: u64,
+    /// When the first and the last of them began.
+    pub requested: Option<(Moment, Moment)>,
+    /// Bytes of bodies received.
+    pub bytes: u64,
+    /// Requests by what they were and what became of them.
+    pub series: HashMap<SeriesKey, Series, RandomState>,
+    /// Errors by code.
+    pub errors: BTreeMap<String, u64>,
+    /// Errors by endpoint and code.
+    pub endpoint_errors: BTreeMap<(u32, String), u64>,
+    /// Counters of plugins.
+    pub counters: BTreeMap<String, u64>,
+    /// How long users that came to their end took.
+    pub sessions: Latency,
+    /// How late users began.
+    pub lateness: Latency,
+}
+
+impl Tally {
+    /// Notes that something was counted now.
+    pub fn touch(&mut self, now: Moment) {
+        self.first.get_or_insert(now);
+        self.last = Some(self.last.map_or(now, |last| last.max(now)));
+    }
+
+    /// The users of a phase.
+    pub fn users_of(&mut self, phase: u16) -> &mut Users {
+        self.users.entry(phase).or_default()
+    }
+
+    /// The users of all phases.
+    #[must_use]
+    pub fn all_users(&self) -> Users {
+        let mut all = Users::default();
+        self.users.values().for_each(|users| all.add(*users));
+        all
+    }
+
+    /// Counts a request that begins.
+    pub fn begin(&mut self, now: Moment) {
+        self.touch(now);
+        self.requests += 1;
+        self.requested = Some(self.requested.map_or((now, now), |(first, last)| (first.min(now), last.max(now))));
+    }
+
+    /// Counts a request that ended.
+    pub fn exchange(&mut self, key: SeriesKey, exchange: &Exchange) {
+        self.touch(exchange.ended);
+        self.bytes += exchange.bytes;
+        let series = self.series_of(key);
+        series.count += 1;
+        series.from_due.record(exchange.from_due);
+        let parts = [
+            (&mut series.first_byte, exchange.first_byte),
+            (&mut series.from_send, exchange.from_send),
+            (&mut series.queued, exchange.queued),
+            (&mut series.dns, exchange.dns),
+            (&mut series.connect, exchange.connect),
+            (&mut series.tls, exchange.tls),
+            (&mut series.body, exchange.body),
+            (&mut series.server, exchange.server),
+        ];
+        for (latency, length) in parts {
+            if let Some(length) = length {
+                latency.record(length);
+            }
+        }
+    }
+
+    fn series_of(&mut self, key: SeriesKey) -> &mut Series {
+        let known = self.series.len() < MOST_SERIES || self.series.contains_key(&key);
+        let key = if known { key } else { folded(key) };
+        self.series.entry(key).or_default()
+    }
+
+    /// Counts an error, of an endpoint if it has one.
+    pub fn error(&mut self, code: &str, endpoint: Option<u32>, now: Moment) {
+        self.touch(now);
+        bump(&mut self.errors, code, 1);
+        if let Some(endpoint) = endpoint {
+            let full = self.endpoint_errors.len() >= MOST_CODES;
+            let key = (endpoint, code.to_owned());
+            let key = if full && !self.endpoint_errors.contains_key(&key) { (endpoint, OTHER.to_owned()) } else { key };
+            *self.endpoint_errors.entry(key).or_default() += 1;
+        }
+    }
+
+    /// Adds to a counter of a plugin.
+    pub fn count(&mut self, name: &str, by: u64, now: Moment) {
+        self.touch(now);
+        bump(&mut self.counters, name, by);
+    }
+
+    /// Adds all of another one.
+    pub fn add(&mut self, other: &Self) {
+        for moment in [other.first, other.last].into_iter().flatten() {
+            self.first = Some(self.first.map_or(moment, |first| first.min(moment)));
+            self.last = Some(self.last.map_or(moment, |last| last.max(moment)));
+        }
+        for (phase, users) in &other.users {
+            self.users_of(*phase).add(*users);
+        }
+        for (scenario, count) in &other.created_by {
+            *self.created_by.entry(*scenario).or_default() += count;
+        }
+        self.requests += other.requests;
+        if let Some((first, last)) = other.requested {
+            self.requested = Some(self.requested.map_or((first, last), |mine| (mine.0.min(first), mine.1.max(last))));
+        }
+        self.bytes += other.bytes;
+        for (key, series) in &other.series {
+            self.series_of(*key).add(series);
+        }
+        for (code, count) in &other.errors {
+            bump(&mut self.errors, code, *count);
+        }
+        for (key, count) in &other.endpoint_errors {
+            *self.endpoint_errors.entry(key.clone()).or_default() += count;
+        }
+        for (name, count) in &other.counters {
+            bump(&mut self.counters, name, *count);
+        }
+        self.sessions.add(&other.sessions);
+        self.lateness.add(&other.lateness);
+    }
+
+    /// Begins anew, and keeps the memory of the histograms.
+    pub fn clear(&mut self) {
+        let mut series = std::mem::take(&mut self.series);
+        let (mut sessions, mut lateness) = (std::mem::take(&mut self.sessions), std::mem::take(&mut self.lateness));
+        series.values_mut().for_each(Series::clear);
+        sessions.clear();
+        lateness.clear();
+        *self = Self { series, sessions, lateness, ..Self::default() };
+    }
+
+    /// The sum of the series that `wanted` picks.
+    pub fn sum(&self, wanted: impl Fn(&SeriesKey) -> bool) -> Series {
+        let mut sum = Series::default();
+        for (_, series) in self.series.iter().filter(|(key, series)| series.count > 0 && wanted(key)) {
+            sum.add(series);
+        }
+        sum
+    }
+}
+
+/// Where a request is counted when there are too many kinds of them.
+const fn folded(key: SeriesKey) -> SeriesKey {
+    let outcome = match key.outcome {
+        Outcome::Status(status) => Outcome::Status(status / 100 * 100),
+        Outcome::Failed => Outcome::Failed,
+    };
+    SeriesKey { phase: 0, scenario: 0, endpoint: SeriesKey::OTHER_ENDPOINT, outcome }
+}
+
+/// Adds to a named counter; to one for all others when there are too many names.
+fn bump(counters: &mut BTreeMap<String, u64>, name: &str, by: u64) {
+    let full = counters.len() >= MOST_CODES && !counters.contains_key(name);
+    *counters.entry(if full { OTHER } else { name }.to_owned()).or_default() += by;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn millis(lengths: &[u64]) -> Latency {
+        let mut latency = Latency::default();
+        lengths.iter().for_each(|length| latency.record(Duration::from_millis(*length)));
+        latency
+    }
+
+    #[test]
+    fn three_digits_are_kept_over_the_whole_range() {
+        let latency = millis(&[1, 10, 100, 30_051]);
+        assert_eq!(latency.count(), 4);
+        assert!(latency.max().as_millis().abs_diff(30_051) <= 30, "{:?}", latency.max());
+        assert!(latency.quantile(1.0) <= latency.max());
+        assert_eq!(latency.count_above(Duration::from_millis(50)), 2);
+        assert_eq!(Latency::default().quantile(0.99), Duration::ZERO);
+    }
+
+    #[test]
+    fn codes_without_end_are_counted_together() {
+        let mut tally = Tally::default();
+        for code in 0..2000 {
+            tally.error(&format!("E{code}"), Some(0), Moment::default());
+        }
+        assert_eq!(tally.errors.len(), MOST_CODES + 1);
+        assert_eq!(tally.errors.values().sum::<u64>(), 2000);
+        assert_eq!(tally.endpoint_errors.values().sum::<u64>(), 2000);
+        let exchange = Exchange {
+            ended: Moment::default(),
+            first_byte: None,
+            from_send: None,
+            from_due: Duration::from_millis(1),
+            queued: None,
+            dns: None,
+            connect: None,
+            tls: None,
+            body: None,
+            server: None,
+            bytes: 0,
+        };
+        for endpoint in 0..10_000 {
+            tally.exchange(SeriesKey { phase: 0, scenario: 0, endpoint, outcome: Outcome::Status(404) }, &exchange);
+        }
+        assert_eq!(tally.series.len(), MOST_SERIES + 1);
+        assert_eq!(tally.sum(|_| true).count, 10_000);
+    }
+
+    proptest! {
+        #[test]
+        fn adding_windows_is_exact(lengths in proptest::collection::vec(1_u64..200_000, 1..200), cut in 0_usize..200) {
+            let cut = cut.min(lengths.len());
+            let whole = millis(&lengths);
+            let mut added = millis(&lengths[..cut]);
+            added.add(&millis(&lengths[cut..]));
+            for quantile in [0.0, 0.5, 0.9, 0.99, 1.0] {
+                prop_assert_eq!(whole.quantile(quantile), added.quantile(quantile));
+            }
+            prop_assert_eq!(whole.count(), added.count());
+        }
+    }
+}

@@ -8,7 +8,7 @@ use pyperf::{command, ui};
 
 fn main() -> ExitCode {
     let exit = match cli::parse(std::env::args_os()) {
-        Parsed::Wish(wish) => match command::run(wish) {
+        Parsed::Wish(wish) => match command::run(*wish) {
             Ok(()) => Exit::Fine,
             Err(problem) => {
                 ui::problem(&problem);

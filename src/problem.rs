@@ -19,8 +19,12 @@ pub enum Exit {
     NoProcess = 3,
     /// The process may not be read.
     NotAllowed = 4,
-    /// Interrupted before the result was written.
+    /// An answer was not what a script's `expect` says.
+    Unexpected = 21,
+    /// Interrupted before the result was there.
     Interrupted = 130,
+    /// The same, by SIGTERM.
+    Terminated = 143,
 }
 
 /// An error that knows what the user can do about it.

@@ -23,7 +23,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    #[expect(clippy::should_implement_trait, reason = "a sequence without an end is no iterator to loop over")]
+    #[must_use]
     pub const fn next(&mut self) -> u64 {
         let value = mix(self.state);
         self.state = self.state.wrapping_add(STEP);

@@ -14,8 +14,8 @@ use crate::process::find::Wanted;
 use crate::process::privilege::Caller;
 use crate::process::tree::Follow;
 use crate::profile::{FrameStyle, Level, Selection, View};
-use crate::recording::Mode;
 use crate::random::mix;
+use crate::recording::Mode;
 use crate::report::Format;
 use crate::scenario::load::Wanted as Script;
 use crate::stack::{Line, Options};
@@ -169,7 +169,9 @@ fn run(args: RunArgs) -> Result<Run, clap::Error> {
     let mistake = |said: &str| Cli::command().error(ErrorKind::ValueValidation, said);
     let elsewhere = &args.elsewhere;
     if elsewhere.record || elsewhere.key.is_some() {
-        return Err(mistake("--record and --key send the run to a service of Artillery's; pyperf keeps it here: --output FILE"));
+        return Err(mistake(
+            "--record and --key send the run to a service of Artillery's; pyperf keeps it here: --output FILE",
+        ));
     }
     if elsewhere.platform.as_deref().is_some_and(|platform| platform != "local") || !elsewhere.platform_opt.is_empty() {
         return Err(mistake("--platform runs the load in somebody's cloud; pyperf runs it on this machine"));
@@ -183,7 +185,7 @@ fn run(args: RunArgs) -> Result<Run, clap::Error> {
         output: args.output,
         grace,
         fail_on_errors: args.fail_on_errors,
-        labels: labels.into_iter().filter_map(|(label, text)| Some((label, text?))).collect(),
+        labels: labels.into_iter().filter_map(|(label, text)| text.map(|text| (label, text))).collect(),
         verbosity: verbosity(args.quiet),
     })
 }
@@ -202,7 +204,7 @@ fn script(args: ScriptArgs) -> Script {
         scenario: args.scenario_name,
         dotenv: args.dotenv,
         environ: environ(),
-        seed: args.seed.unwrap_or_else(|| new_seed()),
+        seed: args.seed.unwrap_or_else(new_seed),
     }
 }
 

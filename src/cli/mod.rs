@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 #[derive(Debug)]
 pub enum Parsed {
     /// To do something.
-    Wish(Wish),
+    Wish(Box<Wish>),
     /// To read a text: help or the version.
     Text(String),
     /// Nothing that makes sense; the text says why.
@@ -26,7 +26,7 @@ pub enum Parsed {
 pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Parsed {
     match args::Cli::try_parse_from(words) {
         Ok(cli) => match Wish::try_from(cli) {
-            Ok(wish) => Parsed::Wish(wish),
+            Ok(wish) => Parsed::Wish(Box::new(wish)),
             Err(mistake) => Parsed::Mistake(mistake.render().ansi().to_string()),
         },
         Err(text) if matches!(text.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

@@ -28,7 +28,11 @@ pub(super) fn refusal(findings: &Findings) -> Problem {
 
 /// `1 error, 2 ignored, 3 notes`
 fn counted(findings: &Findings) -> String {
-    let kinds = [(Severity::Error, "error", "errors"), (Severity::Ignored, "ignored", "ignored"), (Severity::Changed, "note", "notes")];
+    let kinds = [
+        (Severity::Error, "error", "errors"),
+        (Severity::Ignored, "ignored", "ignored"),
+        (Severity::Changed, "note", "notes"),
+    ];
     let told: Vec<String> = kinds
         .iter()
         .map(|(severity, one, many)| (findings.count(*severity), one, many))
@@ -39,7 +43,7 @@ fn counted(findings: &Findings) -> String {
 }
 
 /// What would be run, in a line.
-fn plan(script: &Script, seed: u64) -> String {
+pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
     let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
     format!(

@@ -1,6 +1,7 @@
 //! The graphs that one run of `pyperf attach` writes: one, or with `--all` one for each program.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::output;
@@ -63,12 +64,13 @@ pub(super) fn deliver_all(
     let (mut empty, mut failed) = (None, None);
     for graph in graphs {
         let report = graph.report(wish, recording);
+        let fill = |to: &mut dyn Write| report.write(wish.format, to);
         if let Some(nothing) = output::nothing_to_draw(&report) {
             if graphs.len() > 1 {
                 ui.note(&format!("{} is not written: {}", graph.path.display(), nothing.causes.join(", ")));
             }
             empty.get_or_insert(nothing);
-        } else if let Err(problem) = output::deliver(ui, &report, wish.format, &graph.path, writing) {
+        } else if let Err(problem) = output::deliver(ui, &fill, &report.summary(), &graph.path, writing) {
             failed.get_or_insert(problem);
         } else {
             written += 1;

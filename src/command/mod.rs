@@ -7,6 +7,7 @@ mod graphs;
 mod output;
 mod place;
 mod render;
+mod run;
 mod signals;
 
 use crate::cli::{self, Wish};
@@ -26,7 +27,7 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
         Wish::Attach(wish) => attach::run(&wish),
         Wish::Dump(wish) => dump::run(&wish),
         Wish::Report(wish) => render::run(wish),
-        Wish::Run(_) => Ok(()),
+        Wish::Run(wish) => run::run(&wish),
         Wish::Check(wish) => check::run(&wish),
     }
 }

@@ -7,7 +7,7 @@ use super::place::{Beside, GivesUp, Place, open_stream};
 use super::signals::Writing;
 use crate::problem::{Exit, Problem};
 use crate::recording::Frame;
-use crate::report::{Format, Report};
+use crate::report::Report;
 use crate::ui::Ui;
 
 /// Checks, before anything is sampled, that a file can be written to this place.
@@ -23,24 +23,21 @@ fn cannot_write(path: &Path, cause: &dyn std::fmt::Display) -> Problem {
     Problem::new(Exit::Failed, format!("cannot write {}", path.display())).because(cause)
 }
 
-/// Writes a report that is not empty to its place and says so; `-` is standard output.
-pub(super) fn deliver(
-    ui: Ui,
-    report: &Report<'_>,
-    format: Format,
-    path: &Path,
-    writing: &Writing,
-) -> Result<(), Problem> {
+/// What writes a report.
+pub(super) type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+
+/// Writes a report to its place and says so, with what there is to say about it; `-` is standard output.
+pub(super) fn deliver(ui: Ui, fill: Fill<'_>, about: &str, path: &Path, writing: &Writing) -> Result<(), Problem> {
     let failed = |error: io::Error| failure(path, &error, writing);
     match Place::of(path).map_err(|why| cannot_write(path, &why))? {
-        Place::Stdout => stream(report, format, &mut ui.stdout(), writing).map_err(failed),
+        Place::Stdout => stream(fill, &mut ui.stdout(), writing).map_err(failed),
         Place::Stream => {
             let pipe = open_stream(path, writing);
-            pipe.and_then(|mut pipe| stream(report, format, &mut pipe, writing)).map_err(failed)
+            pipe.and_then(|mut pipe| stream(fill, &mut pipe, writing)).map_err(failed)
         }
         Place::File => {
-            write(report, format, path, writing)?;
-            ui.written(&path.display().to_string(), &report.summary());
+            write(fill, path, writing)?;
+            ui.written(&path.display().to_string(), about);
             Ok(())
         }
     }
@@ -56,9 +53,9 @@ fn failure(path: &Path, error: &io::Error, writing: &Writing) -> Problem {
 }
 
 /// Writes into something that cannot be replaced. A reader that went away is no failure.
-fn stream(report: &Report<'_>, format: Format, to: &mut dyn Write, writing: &Writing) -> io::Result<()> {
+fn stream(fill: Fill<'_>, to: &mut dyn Write, writing: &Writing) -> io::Result<()> {
     let mut to = BufWriter::with_capacity(1 << 16, GivesUp { to, writing });
-    match report.write(format, &mut to).and_then(|()| to.flush()) {
+    match fill(&mut to).and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -93,8 +90,8 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
 }
 
 /// Writes a report. If its place has become unwritable meanwhile, it goes to the folder for temporary files.
-fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) -> Result<(), Problem> {
-    let Err(error) = try_write(report, format, path, writing) else {
+fn write(fill: Fill<'_>, path: &Path, writing: &Writing) -> Result<(), Problem> {
+    let Err(error) = try_write(fill, path, writing) else {
         return Ok(());
     };
     let cannot = failure(path, &error, writing);
@@ -103,17 +100,17 @@ fn write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) ->
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let refuge = std::env::temp_dir().join(format!("pyperf-{}-{name}", std::process::id()));
-    match try_write(report, format, &refuge, writing) {
+    match try_write(fill, &refuge, writing) {
         Ok(()) => Err(cannot.hint(format!("mv {} {}", refuge.display(), path.display()))),
         Err(_) => Err(cannot),
     }
 }
 
-fn try_write(report: &Report<'_>, format: Format, path: &Path, writing: &Writing) -> io::Result<()> {
+fn try_write(fill: Fill<'_>, path: &Path, writing: &Writing) -> io::Result<()> {
     let beside = Beside::create(path)?;
-    let mut file = &beside.file;
-    let mut to = BufWriter::with_capacity(1 << 16, GivesUp { to: &mut file, writing });
-    report.write(format, &mut to)?;
+    let mut part = &beside.file;
+    let mut to = BufWriter::with_capacity(1 << 16, GivesUp { to: &mut part, writing });
+    fill(&mut to)?;
     to.flush()?;
     drop(to);
     writing.still_wanted()?;

@@ -20,5 +20,6 @@ pub(super) fn run(wish: Render) -> Result<(), Problem> {
     if let Some(nothing) = output::nothing_to_draw(&report) {
         return Err(nothing);
     }
-    output::deliver(Ui::new(wish.verbosity), &report, wish.format, &path, &writing)
+    let fill = |to: &mut dyn std::io::Write| report.write(wish.format, to);
+    output::deliver(Ui::new(wish.verbosity), &fill, &report.summary(), &path, &writing)
 }

@@ -1,13 +1,16 @@
-//! Ctrl+C and SIGTERM (and SIGHUP, when the terminal closes): the first ends the sampling, a second one while the report is
-//! being written gives that up.
+//! Ctrl+C and SIGTERM (and SIGHUP, when the terminal closes): the first ends the sampling or the load, a second one while the
+//! report is being written gives that up.
 //!
-//! A second signal at any other time changes nothing, so that pressing twice out of impatience never loses a run.
+//! A second signal while a sampler collects its data changes nothing, so that pressing twice out of impatience never loses a
+//! run; while users of a load are finishing it sends them home.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::load::Stops;
 use crate::problem::{Exit, Problem};
 use crate::stop::{Stop, StopReason};
 
@@ -16,6 +19,7 @@ use crate::stop::{Stop, StopReason};
 pub(super) struct Writing {
     begun: Arc<AtomicBool>,
     given_up: Arc<AtomicBool>,
+    first: Arc<AtomicI32>,
 }
 
 impl Writing {
@@ -28,14 +32,31 @@ impl Writing {
     pub(super) fn is_given_up(&self) -> bool {
         self.given_up.load(SeqCst)
     }
+
+    /// The exit code that the first signal means: 143 for SIGTERM, 130 for others.
+    pub(super) fn exit(&self) -> Exit {
+        if self.first.load(SeqCst) == Signal::SIGTERM as i32 { Exit::Terminated } else { Exit::Interrupted }
+    }
 }
 
 /// Takes over the signals of this process, before any thread is started.
 pub(super) fn stop_on_interrupt(stop: &Stop) -> Result<Writing, Problem> {
     let stop = stop.clone();
-    take_over(move |already| {
+    take_over(move |nth| {
         stop.request(StopReason::Interrupted);
-        already
+        nth > 1
+    })
+}
+
+/// The same for a load: the first signal ends the arrivals, the second one the users.
+pub(super) fn stop_load_on_interrupt(stops: &Stops) -> Result<Writing, Problem> {
+    let stops = stops.clone();
+    take_over(move |nth| {
+        stops.arrivals.request(StopReason::Interrupted);
+        if nth > 1 {
+            stops.users.request(StopReason::Interrupted);
+        }
+        nth > 1
     })
 }
 
@@ -44,22 +65,29 @@ pub(super) fn give_up_on_interrupt() -> Result<Writing, Problem> {
     take_over(|_| true)
 }
 
-/// `on_signal` hears whether it was called before, and says whether the signal may end the writing.
-fn take_over(on_signal: impl Fn(bool) -> bool + Send + 'static) -> Result<Writing, Problem> {
+/// `on_signal` hears which signal in a row it is, from 1, and says whether it may end the writing.
+fn take_over(on_signal: impl Fn(u32) -> bool + Send + 'static) -> Result<Writing, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(Exit::Failed, "cannot take over Ctrl+C").because(error);
+    let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    // Blocked, they wait for the thread below. nohup wants SIGHUP to be nothing at all.
+    block(&signals).map_err(|error| failed(&error))?;
     if hangup_is_ignored() {
-        // nohup: with the signal blocked, taking it over changes nothing.
-        block(&[Signal::SIGHUP]).map_err(|error| failed(&error))?;
+        signals.retain(|signal| *signal != Signal::SIGHUP);
     }
+    let wanted: SigSet = signals.into_iter().collect();
     let writing = Writing::default();
-    let (seen, already) = (writing.clone(), AtomicBool::new(false));
-    ctrlc::set_handler(move || {
-        if on_signal(already.swap(true, SeqCst)) && seen.begun.load(SeqCst) {
-            seen.given_up.store(true, SeqCst);
+    let seen = writing.clone();
+    // It waits for as long as the program runs, and ends with it.
+    let waiter = thread::Builder::new().name("signals".into()).spawn(move || {
+        for nth in 1.. {
+            let Ok(signal) = wanted.wait() else { return };
+            let _ = seen.first.compare_exchange(0, signal as i32, SeqCst, SeqCst);
+            if on_signal(nth) && seen.begun.load(SeqCst) {
+                seen.given_up.store(true, SeqCst);
+            }
         }
-    })
-    .map_err(|error| failed(&error))?;
-    Ok(writing)
+    });
+    waiter.map(|_| writing).map_err(|error| failed(&error))
 }
 
 /// Makes Ctrl+Z harmless: a pyperf that is stopped while it holds a process stopped would keep it so.

@@ -55,7 +55,8 @@ pub(super) fn take(
                 found.push((&capture.into, None));
                 if capture.strict {
                     fatal = true;
-                    dislikes.push(Dislike::Capture { what: format!("{} as {}", capture.from.words, capture.into), why });
+                    dislikes
+                        .push(Dislike::Capture { what: format!("{} as {}", capture.from.words, capture.into), why });
                 }
             }
         }
@@ -133,5 +134,7 @@ fn keep(found: Vec<(&str, Option<Value>)>, variables: &mut Variables) {
         // A place that cannot be set stays as it is: an index beyond all bounds.
         let _ = path.set(root, value.unwrap_or_default());
     }
-    roots.into_iter().for_each(|(name, value)| variables.set(&name, value));
+    for (name, value) in roots {
+        variables.set(&name, value);
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use ::http::Method;
+use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use ::http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -26,7 +26,15 @@ const LARGEST_BODY: usize = crate::scenario::extract::LARGEST_BODY;
 const AGENT: &str = concat!("pyperf/", env!("CARGO_PKG_VERSION"));
 /// What JavaScript's `encodeURIComponent` leaves alone.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-').remove(b'_').remove(b'.').remove(b'!').remove(b'~').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
 
 /// Every request of a script, as far as it is the same for all users; by its number.
 #[derive(Debug)]
@@ -112,7 +120,8 @@ impl Composer {
         if let Some(kind) = content_type(&request.body) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
-        let own = request.headers.iter().filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, value.clone())));
+        let own =
+            request.headers.iter().filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, value.clone())));
         let mut rendered: Vec<(HeaderName, Template)> = Vec::new();
         for (name, template) in self.defaults.iter().cloned().chain(own) {
             rendered.retain(|(known, _)| *known != name);
@@ -136,7 +145,10 @@ impl Composer {
     /// Makes a user's request.
     pub(super) fn compose(&self, request: &Request, scope: &mut Scope<'_>) -> Result<Composed, NotComposed> {
         let Some(ready) = self.ready.get(request.number).and_then(Option::as_ref) else {
-            return Err(NotComposed { code: "invalid_step".into(), detail: "a request that is not of this script".into() });
+            return Err(NotComposed {
+                code: "invalid_step".into(),
+                detail: "a request that is not of this script".into(),
+            });
         };
         let url = self.url(request, scope);
         let target = match &ready.target {
@@ -267,7 +279,9 @@ fn multipart(parts: &[Part], boundary: &str, scope: &mut Scope<'_>) -> Bytes {
             Content::Value(template) => (None, None, Cow::Owned(template.text(scope).into_owned().into_bytes())),
             Content::File(name, bytes) => (Some(name), Some("application/octet-stream"), Cow::Borrowed(bytes)),
         };
-        body.extend_from_slice(format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(&part.name)).as_bytes());
+        body.extend_from_slice(
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(&part.name)).as_bytes(),
+        );
         if let Some(file) = file {
             body.extend_from_slice(format!("; filename=\"{}\"", quoted(file)).as_bytes());
         }

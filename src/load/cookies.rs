@@ -64,7 +64,9 @@ mod tests {
     fn cookies_come_back_to_where_they_belong() {
         let cookies = Cookies::default();
         assert_eq!(cookies.header("http://h/"), None);
-        assert!(!cookies.receive(["sid=1; Path=/", "deep=2; Path=/a", "gone=3; Max-Age=0"].into_iter(), "http://h/a/b"));
+        assert!(
+            !cookies.receive(["sid=1; Path=/", "deep=2; Path=/a", "gone=3; Max-Age=0"].into_iter(), "http://h/a/b")
+        );
         assert_eq!(cookies.header("http://h/").as_deref(), Some("sid=1"));
         let both = cookies.header("http://h/a/c").expect("two cookies");
         assert!(both.contains("sid=1") && both.contains("deep=2"), "{both}");

@@ -31,7 +31,7 @@ pub(super) fn drive(shared: &Arc<Shared>, plan: &Plan, stops: &Stops) -> Result<
     let cpu = thread_cpu();
     let traffic = runtime.block_on(async {
         before(shared, stops).await?;
-        let mut run = Run { shared, plan, stops, users: JoinSet::new(), timer: Timer::new()?, stopped_at: None };
+        let mut run = Run { shared, plan, stops, users: JoinSet::new(), timer: Timer::new()?, ends: None };
         let began = shared.now();
         shared.ledger().begin(&shared.script, plan, began);
         let whole = run.arrivals(began).await?;
@@ -94,7 +94,8 @@ struct Run<'a> {
     stops: &'a Stops,
     users: JoinSet<()>,
     timer: Timer,
-    stopped_at: Option<Moment>,
+    /// When users are sent home, once somebody wants the end.
+    ends: Option<Moment>,
 }
 
 impl Run<'_> {
@@ -136,7 +137,8 @@ impl Run<'_> {
     fn wants_end(&mut self) -> bool {
         let wants = self.stops.arrivals.reason().is_some() || self.stops.users.reason().is_some();
         if wants {
-            self.stopped_at.get_or_insert(self.shared.now());
+            let ends = *self.ends.get_or_insert(self.shared.now() + self.shared.grace);
+            self.shared.ends.store(ends.as_nanos(), Relaxed);
         }
         wants
     }
@@ -171,7 +173,7 @@ impl Run<'_> {
                 return Ok(());
             }
             self.wants_end();
-            if self.stopped_at.is_some_and(|at| self.shared.now() >= at + self.shared.grace) {
+            if self.ends.is_some_and(|ends| self.shared.now() >= ends) {
                 return Ok(());
             }
             tokio::select! {

@@ -50,7 +50,8 @@ fn one(expectation: &Expectation, seen: &Seen<'_>, scope: &mut Scope<'_>) -> Jud
         Expectation::ContentType(template) => {
             let wanted = template.text(scope).to_lowercase();
             let got = header(seen, CONTENT_TYPE.as_str()).unwrap_or_default().to_lowercase();
-            let met = if wanted == "json" { got.contains("json") && json(seen).is_some() } else { got.starts_with(&wanted) };
+            let met =
+                if wanted == "json" { got.contains("json") && json(seen).is_some() } else { got.starts_with(&wanted) };
             judged(wanted, got, met)
         }
         Expectation::HasProperty(template) | Expectation::NotHasProperty(template) => {

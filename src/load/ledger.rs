@@ -8,45 +8,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::plan::Plan;
 use crate::clock::{Clock, Moment};
 use crate::recording::traffic::{
-    EndpointLabel, Failure, Failures, Latency, Numbers, PhaseRun, Signature, Tally, Traffic, Window,
+    EndpointLabel, Failure, Failures, Latency, Numbers, PhaseRun, Progress, Signature, Tally, Traffic, Window,
 };
 use crate::scenario::script::Script;
 
 /// The length of a window, as in Artillery 2.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How a run is doing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Progress {
-    /// The phase that is under way: its number, from 0, and its name; `None` before and after all phases.
-    pub phase: Option<(usize, String)>,
-    /// How many phases there are.
-    pub phases: usize,
-    /// How long the phase goes on.
-    pub left: Duration,
-    /// Users planned to arrive in all phases.
-    pub planned: u64,
-    /// Users that have begun.
-    pub created: u64,
-    /// Users that have come to their end.
-    pub completed: u64,
-    /// Users that ended before that.
-    pub failed: u64,
-    /// Users that were dropped, because too many were active.
-    pub skipped: u64,
-    /// Users that are active now.
-    pub active: u64,
-    /// Requests a second, over the present window.
-    pub request_rate: f64,
-    /// Of answers in the present window: from sending to the head.
-    pub p50: Duration,
-    /// The same.
-    pub p95: Duration,
-    /// Errors so far, and answers of 400 and more.
-    pub errors: u64,
-    /// How late users began in the present window, p99.
-    pub lateness: Duration,
-}
+/// Lateness below this is not worth a word.
+const LATE: Duration = Duration::from_millis(2);
 
 /// The books of a run.
 #[derive(Debug)]
@@ -135,36 +105,36 @@ impl Ledger {
         WINDOW.saturating_sub(Duration::from_nanos(into))
     }
 
-    pub(super) fn progress(&self, now: Moment, active: u64) -> Progress {
+    /// Where the run stands; `patience` is how long users still get, once they are waited for only so long.
+    pub(super) fn progress(&self, now: Moment, active: u64, patience: Option<Duration>) -> Progress {
         let under_way = |phase: &PhaseRun| phase.began <= now && now < phase.began + phase.length;
-        let index = self.phases.iter().position(under_way);
-        let phase = index.and_then(|index| self.phases.get(index));
-        let mut users = self.total.all_users();
-        users.add(self.window.all_users());
+        let index = self.phases.iter().position(under_way).unwrap_or(self.phases.len().saturating_sub(1));
+        let phase = self.phases.get(index);
+        let end = phase.map_or(now, |phase| phase.began + phase.length);
         let mut latency = Latency::default();
-        let mut errors = 0;
-        for tally in [&self.window, &self.total] {
-            errors += tally.errors.values().sum::<u64>();
-            errors += tally.series.iter().filter(|(key, _)| is_error(key.outcome)).map(|(_, series)| series.count).sum::<u64>();
-        }
-        self.window.series.values().for_each(|series| latency.add(&series.first_byte));
-        let seconds = now.since(self.began).as_secs_f64().max(0.5);
+        self.window.series.values().for_each(|series| latency.add(&series.from_send));
+        let some = |length: Duration| (latency.count() > 0).then_some(length);
+        let number = u16::try_from(index).unwrap_or(u16::MAX);
+        let mut users = self.total.users.get(&number).copied().unwrap_or_default();
+        users.add(self.window.users.get(&number).copied().unwrap_or_default());
+        let draining = patience.is_some() || (self.load_began.is_some() && now >= end);
         Progress {
-            phase: index.zip(phase.map(|phase| phase.name.clone())),
-            phases: self.phases.len(),
-            left: phase.map_or(Duration::ZERO, |phase| (phase.began + phase.length).since(now)),
-            planned: self.phases.iter().map(|phase| phase.planned).sum(),
+            phase: phase.map_or_else(|| "before".to_owned(), |phase| phase.name.clone()),
+            number: index + 1,
+            of: self.phases.len(),
+            left: if draining { patience } else { Some(end.since(now)) },
+            planned: phase.map_or(0, |phase| phase.planned),
             created: users.created,
-            completed: users.completed,
-            failed: users.failed,
             skipped: users.skipped,
             active,
             #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
-            request_rate: self.window.requests as f64 / seconds,
-            p50: latency.quantile(0.5),
-            p95: latency.quantile(0.95),
-            errors,
-            lateness: self.window.lateness.quantile(0.99),
+            rate: self.window.requests as f64 / now.since(self.began).as_secs_f64().max(0.5),
+            p50: some(latency.quantile(0.5)),
+            p95: some(latency.quantile(0.95)),
+            errors: [&self.window, &self.total].iter().flat_map(|tally| tally.errors.values()).sum(),
+            lateness: Some(self.window.lateness.quantile(0.99).max(self.total.lateness.quantile(0.99)))
+                .filter(|lateness| *lateness >= LATE),
+            draining,
         }
     }
 
@@ -188,8 +158,4 @@ impl Ledger {
             driver_cpu,
         }
     }
-}
-
-const fn is_error(outcome: crate::recording::traffic::Outcome) -> bool {
-    matches!(outcome, crate::recording::traffic::Outcome::Status(400..))
 }

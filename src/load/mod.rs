@@ -24,14 +24,12 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use ledger::Progress;
-
 use self::http::{Proxies, SettingsError};
 use self::plan::Plan;
 use self::shared::Shared;
 use crate::clock::Clock;
 use crate::problem::{Advice, Exit};
-use crate::recording::traffic::Traffic;
+use crate::recording::traffic::{Progress, Traffic};
 use crate::scenario::script::Script;
 use crate::scenario::source::Sources;
 use crate::stop::Stop;
@@ -84,7 +82,8 @@ pub enum Broken {
 
 impl Advice for Broken {
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::Before(_)).then(|| "what `before` asks the server for has to work before users arrive".into())
+        matches!(self, Self::Before(_))
+            .then(|| "what `before` asks the server for has to work before users arrive".into())
     }
 
     fn exit(&self) -> Exit {

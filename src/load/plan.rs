@@ -4,6 +4,13 @@
 //! beginning, or as many together as it has threads; here they are spread evenly inside each second, on exact due times. A
 //! plan is a few numbers a phase, whatever its length: arrivals are made as they are asked for.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates are fractions, arrivals are counted, and 53 bits of nanoseconds are a hundred days"
+)]
+
 use std::time::Duration;
 
 use crate::random::Random;
@@ -66,9 +73,9 @@ impl Plan {
     /// How long all phases last together.
     #[must_use]
     pub fn length(&self) -> Duration {
-        self.stretches.last().map_or(Duration::ZERO, |last| {
-            Duration::from_nanos(last.start.saturating_add(last.length))
-        })
+        self.stretches
+            .last()
+            .map_or(Duration::ZERO, |last| Duration::from_nanos(last.start.saturating_add(last.length)))
     }
 
     /// How many users arrive in a phase; on average, where chance decides.
@@ -192,11 +199,7 @@ mod tests {
 
     #[test]
     fn phases_follow_one_another() {
-        let phases = [
-            phase(1.0, Arrivals::Count(1)),
-            phase(2.5, Arrivals::None),
-            phase(1.0, Arrivals::Rate(2.0)),
-        ];
+        let phases = [phase(1.0, Arrivals::Count(1)), phase(2.5, Arrivals::None), phase(1.0, Arrivals::Rate(2.0))];
         assert_eq!(dues(&phases), [1000, 4000, 4500]);
         let plan = Plan::of(&phases, 1);
         assert_eq!(plan.length(), Duration::from_millis(4500));

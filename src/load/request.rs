@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
+use ::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
+};
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
@@ -37,15 +39,12 @@ impl User {
             let Mind { variables, random } = &mut *self.mind();
             let mut scope = Scope { variables, random };
             let composed = self.shared.composer.compose(request, &mut scope);
-            composed.map(|composed| {
-                for (name, value) in &request.cookies {
+            if let Ok(composed) = &composed {
+                for (name, value) in self.shared.script.http.cookies.iter().chain(&request.cookies) {
                     self.cookies.set(name, &value.text(&mut scope), &composed.url);
                 }
-                for (name, value) in &self.shared.script.http.cookies {
-                    self.cookies.set(name, &value.text(&mut scope), &composed.url);
-                }
-                composed
-            })
+            }
+            composed
         };
         let composed = composed.map_err(|bad| {
             let failed = Failed::new(bad.code, bad.detail);
@@ -61,7 +60,11 @@ impl User {
         if let Some(condition) = &request.only_if {
             let known = |name: &str| {
                 let path = crate::scenario::path::Path::parse(name);
-                let path = if path.first() == "vars" { crate::scenario::path::Path::parse(&path.rest().join(".")) } else { path };
+                let path = if path.first() == "vars" {
+                    crate::scenario::path::Path::parse(&path.rest().join("."))
+                } else {
+                    path
+                };
                 variables.get(&path).map(std::borrow::Cow::into_owned)
             };
             // A condition that cannot be judged holds, as in Artillery.
@@ -227,14 +230,16 @@ impl User {
         let missed = judged.iter().find(|one| !one.met);
         let as_errors = self.shared.script.plugins.expect.is_some_and(|expect| expect.as_errors);
         match missed.filter(|_| as_errors) {
-            Some(missed) => Err(self.count_error(request, format!("Failed expectations for request {url}"), missed, timings.done)),
+            Some(missed) => {
+                Err(self.count_error(request, &format!("Failed expectations for request {url}"), missed, timings.done))
+            }
             None if fatal => Err(self.count_capture(request, timings.done)),
             None => Ok(timings.done),
         }
     }
 
-    fn count_error(&self, request: &Request, code: String, missed: &Judged, now: Moment) -> Failed {
-        let code = redact::text(&code);
+    fn count_error(&self, request: &Request, code: &str, missed: &Judged, now: Moment) -> Failed {
+        let code = redact::text(code);
         if self.place.is_some() {
             self.shared.ledger().tally().error(&code, Some(request.endpoint.index()), now);
         }
@@ -266,7 +271,10 @@ impl User {
             return;
         }
         let name = self.shared.script.endpoints.get(request.endpoint).and_then(|endpoint| endpoint.name.clone());
-        let label = name.map_or_else(|| redact::text(url), |name| if expect.names_only { name } else { format!("{} ({name})", redact::text(url)) });
+        let label = name.map_or_else(
+            || redact::text(url),
+            |name| if expect.names_only { name } else { format!("{} ({name})", redact::text(url)) },
+        );
         if expect.format == Format::Json {
             let ok: Vec<_> = judged.iter().filter(|one| one.met).map(|one| one.name).collect();
             let failed: Vec<_> = judged.iter().filter(|one| !one.met).map(|one| one.name).collect();
@@ -294,8 +302,12 @@ impl User {
         let detail = redact::text(&printable(&failed.detail, 300));
         let mut ledger = self.shared.ledger();
         ledger.tally().error(&code, None, now);
-        let signature =
-            Signature { scenario: Some(place.scenario), step, endpoint: None, kind: FailureKind::Request(code.clone()) };
+        let signature = Signature {
+            scenario: Some(place.scenario),
+            step,
+            endpoint: None,
+            kind: FailureKind::Request(code.clone()),
+        };
         ledger.failure(signature, || traffic::Failure {
             moment: now,
             user: place.number,
@@ -365,7 +377,8 @@ impl Hop {
         let location = answer.headers.get(LOCATION).filter(|_| follows)?;
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
         let joined = Url::parse(url).and_then(|base| base.join(&location));
-        let Some((next, target)) = joined.ok().and_then(|next| Some((next.to_string(), Target::of(&next).ok()?))) else {
+        let Some((next, target)) = joined.ok().and_then(|next| Some((next.to_string(), Target::of(&next).ok()?)))
+        else {
             return Some(Err(Failed::new("ERR_INVALID_URL", format!("redirected to `{}`", printable(&location, 200)))));
         };
         let keeps = matches!(answer.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
@@ -447,7 +460,7 @@ fn kept_body(body: &Body, secrets: &[String]) -> String {
     if let Some(missing) = &body.missing
         && !matches!(missing, super::http::Missing::Cut | super::http::Missing::NotKept)
     {
-        kept.push_str(&format!("\n({})", answer::words(missing)));
+        kept.extend(["\n(", &answer::words(missing), ")"]);
     }
     kept
 }

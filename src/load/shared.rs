@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::compose::Composer;
 use super::http::{Settings, Sockets, TlsSettings, Transport};
-use super::ledger::{Ledger, Progress};
+use super::ledger::Ledger;
 use super::lines::Lines;
 use super::{Broken, Options};
 use crate::clock::{Clock, Moment};
 use crate::random::Random;
+use crate::recording::traffic::Progress;
 use crate::scenario::flow::Flow;
 use crate::scenario::payload::Order;
 use crate::scenario::script::Script;
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) lines: Lines,
     /// Users that are active now.
     pub(super) active: AtomicU64,
+    /// When users are sent home, in nanoseconds; 0 as long as they may stay.
+    pub(super) ends: AtomicU64,
     sources: Sources,
     /// How many rows each payload has given in its order.
     rows: Vec<AtomicU64>,
@@ -75,6 +78,7 @@ impl Shared {
             common: Mutex::new(script.shared.clone()),
             ledger: Mutex::new(Ledger::new(&script, options.seed, clock)),
             active: AtomicU64::new(0),
+            ends: AtomicU64::new(0),
             sources: sources.clone(),
             seed: options.seed,
             grace: options.grace,
@@ -90,7 +94,10 @@ impl Shared {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        self.ledger().progress(self.clock.now(), self.active.load(Relaxed))
+        let now = self.clock.now();
+        let ends = self.ends.load(Relaxed);
+        let patience = (ends > 0).then(|| Moment::from_nanos(ends).since(now));
+        self.ledger().progress(now, self.active.load(Relaxed), patience)
     }
 
     /// Where a step is written: `csr-http.yaml:34`.

@@ -33,7 +33,10 @@ impl Timer {
     /// A timer of the present runtime.
     pub(super) fn new() -> io::Result<Self> {
         let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        #[expect(deprecated, reason = "its successor is unsafe for types that change their number, which this one does not")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that change their number, which this one does not"
+        )]
         let fd = AsyncFd::with_interest(Owned(fd), Interest::READABLE)?;
         Ok(Self { fd })
     }

@@ -7,10 +7,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::redact;
 use crate::printable::printable;
 use crate::profile::{FrameStyle, Label};
 use crate::recording::{Frame, ProcessId, Role, ThreadStack};
+use crate::redact;
 
 /// The stacks of one process.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Outputs: plain functions from a [`Report`] to bytes, chosen by [`Format`].
 
+pub mod load;
+
 mod collapsed;
 mod dump;
 mod flamegraph;

@@ -51,10 +51,7 @@ impl Expectation {
     /// Whether the body is looked at.
     #[must_use]
     pub const fn reads_body(&self) -> bool {
-        matches!(
-            self,
-            Self::ContentType(_) | Self::HasProperty(_) | Self::NotHasProperty(_) | Self::MatchesRegexp(_)
-        )
+        matches!(self, Self::ContentType(_) | Self::HasProperty(_) | Self::NotHasProperty(_) | Self::MatchesRegexp(_))
     }
 
     /// The templates in it.
@@ -73,6 +70,9 @@ impl Expectation {
     }
 }
 
+/// What makes an expectation of what is written.
+type Make<Written> = fn(Written) -> Expectation;
+
 /// Reads `expect`: a map, or a list of maps.
 pub fn read(node: &Node, findings: &mut Findings) -> Vec<Expectation> {
     let mut list = Vec::new();
@@ -86,7 +86,7 @@ pub fn read(node: &Node, findings: &mut Findings) -> Vec<Expectation> {
 
 fn read_one(section: &mut Section<'_>, list: &mut Vec<Expectation>, findings: &mut Findings) {
     let many = |node: &Node| one_or_more(node).iter().map(Template::of).collect::<Vec<_>>();
-    let lists: [(&'static str, fn(Vec<Template>) -> Expectation); 3] = [
+    let lists: [(_, Make<Vec<Template>>); 3] = [
         ("statusCode", Expectation::StatusCode),
         ("notStatusCode", Expectation::NotStatusCode),
         ("equals", Expectation::Equals),
@@ -94,7 +94,7 @@ fn read_one(section: &mut Section<'_>, list: &mut Vec<Expectation>, findings: &m
     for (key, expectation) in lists {
         list.extend(section.take(key).map(|node| expectation(many(node))));
     }
-    let ones: [(&'static str, fn(Template) -> Expectation); 5] = [
+    let ones: [(_, Make<Template>); 5] = [
         ("contentType", Expectation::ContentType),
         ("hasProperty", Expectation::HasProperty),
         ("notHasProperty", Expectation::NotHasProperty),

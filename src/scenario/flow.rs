@@ -292,5 +292,8 @@ fn parallel(node: &Node, reading: &mut Reading<'_>) -> Option<Step> {
         let sentence = "parallel requests of one user wait for its one socket, as in Artillery";
         reading.findings.changed(span, sentence, beside);
     }
-    Some(Step::Parallel(Box::new(Parallel { steps: steps?, limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1) })))
+    Some(Step::Parallel(Box::new(Parallel {
+        steps: steps?,
+        limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1),
+    })))
 }

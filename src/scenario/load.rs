@@ -230,7 +230,8 @@ impl Loading<'_> {
     fn shared(&self, environ: &BTreeMap<String, String>) -> HashMap<String, Value> {
         let mut random = Random::stream(self.wanted.seed, u64::MAX - 1);
         let config = self.wanted.config.as_ref().or_else(|| self.wanted.files.first());
-        let folder = config.and_then(|path| path.parent()).map_or_else(|| ".".into(), |path| path.display().to_string());
+        let folder =
+            config.and_then(|path| path.parent()).map_or_else(|| ".".into(), |path| path.display().to_string());
         let script = self.wanted.files.first().map(|path| path.display().to_string());
         HashMap::from([
             ("$processEnvironment".into(), json!(environ)),
@@ -337,7 +338,8 @@ impl Rendering<'_> {
             if let Some(name) = review::unset(path, self.environ) {
                 review::say_unset(&name, span, self.findings);
             } else if !for_users {
-                let beside = "config knows $processEnvironment, $env, $environment, $dirname and what --variables gives";
+                let beside =
+                    "config knows $processEnvironment, $env, $environment, $dirname and what --variables gives";
                 self.findings.error(span, format!("`{}` is not known here", path.text()), beside);
             }
         });

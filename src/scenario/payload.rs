@@ -136,7 +136,6 @@ fn whole(fields: &[String], rows: Vec<Vec<Value>>) -> Value {
 }
 
 #[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "independent options of a file format")]
 struct Layout {
     skip_header: bool,
     cast: bool,

@@ -156,9 +156,9 @@ mod tests {
 
     use super::*;
 
-    fn phase(value: Value) -> Result<Phase, Vec<String>> {
+    fn phase(value: &Value) -> Result<Phase, Vec<String>> {
         let mut findings = Findings::default();
-        let node = Node::of_value(json!([value]), Span::default());
+        let node = Node::of_value(json!([value.clone()]), Span::default());
         let phases = read_all(&node, false, &mut findings);
         match phases.into_iter().next() {
             Some(phase) if !findings.has_errors() => Ok(phase),
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn each_way_of_arriving() {
-        let of = |value| phase(value).map(|phase| (phase.length.as_millis(), phase.arrivals));
+        let of = |value| phase(&value).map(|phase| (phase.length.as_millis(), phase.arrivals));
         assert_eq!(of(json!({"pause": 5, "arrivalRate": 3})), Ok((5000, Arrivals::None)));
         assert_eq!(of(json!({"duration": "1m", "arrivalCount": 20})), Ok((60_000, Arrivals::Count(20))));
         assert_eq!(of(json!({"duration": 1.5, "arrivalRate": "0.5"})), Ok((1500, Arrivals::Rate(0.5))));
@@ -176,12 +176,15 @@ mod tests {
         assert_eq!(of(json!({"duration": 2, "arrivalRate": 9, "mode": "poisson"})), Ok((2000, Arrivals::Poisson(9.0))));
         let ramp = Arrivals::Ramp { from: 0.0, to: 10.0 };
         assert_eq!(of(json!({"duration": 2, "rampTo": 10})), Ok((2000, ramp)));
-        assert_eq!(phase(json!({"duration": 2, "arrivalRate": 1, "maxVusers": "0"})).map(|p| p.most_users), Ok(Some(0)));
+        assert_eq!(
+            phase(&json!({"duration": 2, "arrivalRate": 1, "maxVusers": "0"})).map(|p| p.most_users),
+            Ok(Some(0))
+        );
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let first = |value| phase(value).err().and_then(|told| told.into_iter().next()).unwrap_or_default();
+        let first = |value| phase(&value).err().and_then(|told| told.into_iter().next()).unwrap_or_default();
         assert_eq!(first(json!({"duration": 5})), "nobody arrives in this phase");
         assert_eq!(first(json!({"arrivalRate": 5})), "this phase has no `duration`");
         assert_eq!(first(json!({"duration": 5, "arivalRate": 5})), "unknown key `arivalRate`");

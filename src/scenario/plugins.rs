@@ -151,7 +151,7 @@ fn checks(node: &Node, findings: &mut Findings) -> Vec<Check> {
         }
     }
     if let Some(node) = section.take("thresholds") {
-        for entry in one_or_more(node).iter().flat_map(|node| node.entries()) {
+        for entry in one_or_more(node).iter().flat_map(Node::entries) {
             if let Some(bound) = number(&entry.value, "a threshold", findings) {
                 checks.push(below(&entry.key, bound, entry.span));
             }
@@ -234,8 +234,7 @@ fn by_endpoint(node: &Node, findings: &mut Findings) -> Option<ByEndpoint> {
         shown: !flag("suppressOutput", false, findings),
         ..ByEndpoint::default()
     };
-    if let Some(namespace) =
-        section.take("metricsNamespace").and_then(|node| text(node, "metricsNamespace", findings))
+    if let Some(namespace) = section.take("metricsNamespace").and_then(|node| text(node, "metricsNamespace", findings))
     {
         settings.namespace = namespace;
     }

@@ -247,9 +247,7 @@ fn body(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Bo
         return Body::Form(settings::pairs(node, "form", findings));
     }
     match parts {
-        Some(node) => {
-            Body::Parts(node.entries().iter().filter_map(|entry| part(entry, folder, findings)).collect())
-        }
+        Some(node) => Body::Parts(node.entries().iter().filter_map(|entry| part(entry, folder, findings)).collect()),
         None => Body::None,
     }
 }

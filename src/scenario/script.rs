@@ -111,8 +111,7 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
     let poisson = config.take("mode").is_some_and(|node| phase::is_poisson(node, findings));
     let phases = phases(&mut config, poisson, around.solo, findings);
     let variables = config.take("variables").map(|node| variables(node, findings)).unwrap_or_default();
-    let payloads =
-        config.take("payload").map(|node| payload::read(node, around.folder, findings)).unwrap_or_default();
+    let payloads = config.take("payload").map(|node| payload::read(node, around.folder, findings)).unwrap_or_default();
     let http = settings::read(&mut config, around.folder, findings);
     let plugins = plugins::read(&mut config, findings);
     let engine = config.take("engine").and_then(|node| text(node, "engine", findings));
@@ -182,7 +181,8 @@ fn target(config: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
     if target.contains("{{") {
         // It could not be rendered, which has been said.
     } else if !known || url::Url::parse(&target).is_err() {
-        let beside = if target.starts_with("ws") { "WebSocket is not supported yet" } else { "such as http://127.0.0.1:8000" };
+        let beside =
+            if target.starts_with("ws") { "WebSocket is not supported yet" } else { "such as http://127.0.0.1:8000" };
         findings.error(node.span, format!("`{target}` is no address to send requests to"), beside);
     }
     Some(target)
@@ -272,9 +272,9 @@ fn one_scenario<'a>(nodes: &'a [Node], only: &str, reading: &mut Reading<'_>) ->
             .collect();
     }
     if fitting.len() != 1 {
-        let names: Vec<String> = named().map(|(_, _, name)| format!("`{name}`")).collect();
+        let there: Vec<String> = named().map(|(_, _, name)| format!("`{name}`")).collect();
         let sentence = format!("{} scenarios fit --scenario-name {only}; it takes one", fitting.len());
-        reading.findings.error(None, sentence, &format!("there are {}", names.join(", ")));
+        reading.findings.error(None, sentence, &format!("there are {}", there.join(", ")));
         return Vec::new();
     }
     fitting.into_iter().map(|(index, node, _)| (index, node)).collect()
@@ -341,7 +341,8 @@ fn weight(node: &Node, seed: Seed<'_>, reading: &mut Reading<'_>) -> u64 {
         Kind::Text(text) => {
             let variables = seed.variables();
             let mut random = Random::new(0);
-            let text = Template::of_text(text).text(&mut Scope { variables: &variables, random: &mut random }).into_owned();
+            let text =
+                Template::of_text(text).text(&mut Scope { variables: &variables, random: &mut random }).into_owned();
             let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
             digits.parse().ok()
         }

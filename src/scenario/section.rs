@@ -125,7 +125,7 @@ pub fn number(node: &Node, what: &str, findings: &mut Findings) -> Option<f64> {
 /// A whole number that is not negative, or a text that is one.
 pub fn count(node: &Node, what: &str, findings: &mut Findings) -> Option<u64> {
     let number = number(node, what, findings)?;
-    if number < 0.0 || number > 9e15 {
+    if !(0.0..=9e15).contains(&number) {
         findings.error(node.span, format!("{what} is 0 or more"), "");
         return None;
     }

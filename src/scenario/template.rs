@@ -82,9 +82,9 @@ impl Template {
         let template = match &node.kind {
             Kind::Text(text) => return Self::of_text(text),
             Kind::List(nodes) => Self::List(nodes.iter().map(Self::of).collect()),
-            Kind::Map(entries) => Self::Map(
-                entries.iter().map(|entry| (Self::of_text(&entry.key), Self::of(&entry.value))).collect(),
-            ),
+            Kind::Map(entries) => {
+                Self::Map(entries.iter().map(|entry| (Self::of_text(&entry.key), Self::of(&entry.value))).collect())
+            }
             _ => return Self::Fixed(node.to_value()),
         };
         if template.is_fixed() { Self::Fixed(node.to_value()) } else { template }
@@ -291,6 +291,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::source::Span;
     use super::*;
 
     fn rendered(text: &str) -> Option<Value> {
@@ -339,7 +340,7 @@ mod tests {
     fn trees_lose_what_is_undefined() {
         let node = Node::of_value(
             json!({"a": "{{ id }}", "{{ name }}": [1, "{{ missing }}"], "gone": "{{ missing }}", "fixed": {"x": 1}}),
-            Default::default(),
+            Span::default(),
         );
         let mut variables = Variables::default();
         variables.set("id", json!(7));

@@ -121,11 +121,7 @@ impl<'a> Composer<'a> {
                 } else {
                     ""
                 };
-                Err(Broken {
-                    sentence: format!("this is not YAML: {}", error.info()),
-                    beside: beside.to_owned(),
-                    span,
-                })
+                Err(Broken { sentence: format!("this is not YAML: {}", error.info()), beside: beside.to_owned(), span })
             }
             None => Ok((Event::StreamEnd, Range::default())),
         }
@@ -425,9 +421,8 @@ mod tests {
     #[test]
     fn scalars_mean_what_they_mean_to_js_yaml() {
         let text = "[1, 1.5, 2.0, 0777, 0x1f, 1_000, ~, yes, True, -3, 1e3, .5, 1.2.3, 12:30, '5', 5m, 08]";
-        let meant = json!([
-            1, 1.5, 2, 511, 31, 1000, null, "yes", true, -3, 1000, 0.5, "1.2.3", "12:30", "5", "5m", "08"
-        ]);
+        let meant =
+            json!([1, 1.5, 2, 511, 31, 1000, null, "yes", true, -3, 1000, 0.5, "1.2.3", "12:30", "5", "5m", "08"]);
         assert_eq!(value(text), meant);
     }
 
@@ -443,7 +438,8 @@ mod tests {
 
     #[test]
     fn an_unquoted_template_is_the_text_that_it_looks_like() {
-        let (node, findings, _) = read_all("a: {{ $processEnvironment.MAX }}\nb: [{{x}}, 2]\nc: {{ $randomNumber(1, 9) }}");
+        let (node, findings, _) =
+            read_all("a: {{ $processEnvironment.MAX }}\nb: [{{x}}, 2]\nc: {{ $randomNumber(1, 9) }}");
         let meant = json!({"a": "{{ $processEnvironment.MAX }}", "b": ["{{x}}", 2], "c": "{{ $randomNumber(1, 9) }}"});
         assert_eq!(node.map(|node| node.to_value()), Some(meant));
         assert_eq!(findings.count(Severity::Changed), 3);
@@ -479,7 +475,7 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..10 {
             let below = format!("*a{}, ", level - 1).repeat(10);
-            text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+            text.extend([format!("a{level}: &a{level} [{below}]\n")]);
         }
         assert!(error(&text).contains("too large"));
         let long = format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a, ".repeat(1000));

@@ -4,11 +4,13 @@
 //! error.
 
 mod live;
+mod load;
 
 use std::io::{IsTerminal, StdoutLock, Write, stderr, stdout};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::load::{Load, Stops};
 use crate::problem::Problem;
 use crate::sampler::Sampler;
 use crate::stop::Stop;
@@ -39,6 +41,18 @@ impl Ui {
     pub fn follow(self, sampler: &Sampler, stop: &Stop) {
         let live = self.verbosity == Verbosity::Normal && stderr().is_terminal();
         live::follow(sampler, stop, live);
+    }
+
+    /// Shows how a load is doing until it is over.
+    pub fn follow_load(self, load: &Load, stops: &Stops) {
+        load::follow(self, load, stops, self.verbosity == Verbosity::Normal);
+    }
+
+    /// How things stand, on stderr.
+    pub fn remark(self, text: &str) {
+        if self.verbosity == Verbosity::Normal {
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
     }
 
     /// Something to know that is no failure.

@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn examples_are_few_and_from_the_whole_run() {
         let mut failures = Failures::new(1);
-        let signature = Signature { scenario: Some(0), step: "a:1".into(), endpoint: Some(0), kind: FailureKind::Status(504) };
+        let signature =
+            Signature { scenario: Some(0), step: "a:1".into(), endpoint: Some(0), kind: FailureKind::Status(504) };
         for user in 0..10_000 {
             failures.add(signature.clone(), || failure(user));
         }

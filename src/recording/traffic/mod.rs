@@ -5,12 +5,14 @@
 
 mod failures;
 mod numbers;
+mod progress;
 mod tally;
 
 use std::time::{Duration, SystemTime};
 
 pub use failures::{Failure, FailureKind, Failures, Kept, Signature};
 pub use numbers::{EndpointNumbers, Numbers, Summary};
+pub use progress::Progress;
 pub use tally::{Exchange, Latency, Outcome, Series, SeriesKey, Tally, Users};
 
 use crate::clock::Moment;

@@ -121,8 +121,11 @@ impl Numbers {
         }
         endpoints.remove(&SeriesKey::OTHER_ENDPOINT);
         let endpoint = |(number, (numbers, sum)): (u32, (EndpointNumbers, Series))| {
-            let summaries =
-                EndpointNumbers { first_byte: Summary::of(&sum.first_byte), server: Summary::of(&sum.server), ..numbers };
+            let summaries = EndpointNumbers {
+                first_byte: Summary::of(&sum.first_byte),
+                server: Summary::of(&sum.server),
+                ..numbers
+            };
             (number, summaries)
         };
         Self {
@@ -136,10 +139,7 @@ impl Numbers {
             counters: tally.counters.clone(),
             bytes: tally.bytes,
             first_byte: Summary::of(&all.first_byte),
-            by_class: classes
-                .iter()
-                .filter_map(|(class, latency)| Some((*class, Summary::of(latency)?)))
-                .collect(),
+            by_class: classes.iter().filter_map(|(class, latency)| Some((*class, Summary::of(latency)?))).collect(),
             from_send: Summary::of(&all.from_send),
             from_due: Summary::of(&all.from_due),
             dns: Summary::of(&all.dns),

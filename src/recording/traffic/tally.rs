@@ -20,36 +20,33 @@ const MOST_CODES: usize = 500;
 const OTHER: &str = "(other)";
 
 /// A distribution of lengths of time, in microseconds; three significant digits, from 1 µs up.
-#[derive(Clone, Debug)]
+///
+/// The shortest and the longest are kept exactly. An empty one takes no memory yet.
+#[derive(Clone, Debug, Default)]
 pub struct Latency {
     histogram: Option<Box<Histogram<u32>>>,
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self::new()
-    }
+    bounds: Option<(Duration, Duration)>,
 }
 
 impl Latency {
-    /// An empty one, which takes no memory yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { histogram: None }
-    }
-
     /// Adds a length of time.
     pub fn record(&mut self, length: Duration) {
         let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX).clamp(1, HIGHEST);
-        let histogram = self.histogram.get_or_insert_with(empty);
+        let histogram = self.histogram.get_or_insert_with(|| Box::new(empty()));
         // Within the bounds of a histogram that resizes itself.
         let _ = histogram.record(micros);
+        self.stretch(length, length);
+    }
+
+    fn stretch(&mut self, shortest: Duration, longest: Duration) {
+        self.bounds = Some(self.bounds.map_or((shortest, longest), |(min, max)| (min.min(shortest), max.max(longest))));
     }
 
     /// Adds all of another one: exact, as if its values had been recorded here.
     pub fn add(&mut self, other: &Self) {
-        if let Some(more) = &other.histogram {
-            let _ = self.histogram.get_or_insert_with(empty).add(&**more);
+        if let (Some(more), Some((shortest, longest))) = (&other.histogram, other.bounds) {
+            let _ = self.histogram.get_or_insert_with(|| Box::new(empty())).add(&**more);
+            self.stretch(shortest, longest);
         }
     }
 
@@ -58,6 +55,7 @@ impl Latency {
         if let Some(histogram) = &mut self.histogram {
             histogram.reset();
         }
+        self.bounds = None;
     }
 
     /// How many values there are.
@@ -70,20 +68,20 @@ impl Latency {
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Duration {
         self.histogram.as_ref().map_or(Duration::ZERO, |histogram| {
-            Duration::from_micros(histogram.value_at_quantile(quantile).min(histogram.max()))
+            Duration::from_micros(histogram.value_at_quantile(quantile)).clamp(self.min(), self.max())
         })
     }
 
     /// The shortest.
     #[must_use]
     pub fn min(&self) -> Duration {
-        self.histogram.as_ref().map_or(Duration::ZERO, |histogram| Duration::from_micros(histogram.min()))
+        self.bounds.map_or(Duration::ZERO, |(shortest, _)| shortest)
     }
 
     /// The longest.
     #[must_use]
     pub fn max(&self) -> Duration {
-        self.histogram.as_ref().map_or(Duration::ZERO, |histogram| Duration::from_micros(histogram.max()))
+        self.bounds.map_or(Duration::ZERO, |(_, longest)| longest)
     }
 
     /// The mean, in microseconds.
@@ -96,20 +94,20 @@ impl Latency {
     #[must_use]
     pub fn count_above(&self, bound: Duration) -> u64 {
         let micros = u64::try_from(bound.as_micros()).unwrap_or(HIGHEST).min(HIGHEST);
-        self.histogram.as_ref().map_or(0, |histogram| {
-            histogram.len().saturating_sub(histogram.count_between(0, micros))
-        })
+        self.histogram
+            .as_ref()
+            .map_or(0, |histogram| histogram.len().saturating_sub(histogram.count_between(0, micros)))
     }
 }
 
 /// Two days: what is longer is a mistake of the clock.
 const HIGHEST: u64 = 200_000_000_000;
 
-fn empty() -> Box<Histogram<u32>> {
+fn empty() -> Histogram<u32> {
     let mut histogram = Histogram::new_with_bounds(1, 1 << 20, 3)
         .unwrap_or_else(|_| unreachable!("the bounds of a histogram are constants"));
     histogram.auto(true);
-    Box::new(histogram)
+    histogram
 }
 
 /// What became of a request.
@@ -166,7 +164,12 @@ pub struct Series {
 }
 
 impl Series {
-    fn parts(&mut self) -> [&mut Latency; 9] {
+    const fn parts(&self) -> [&Latency; 9] {
+        let Self { count: _, first_byte, from_send, from_due, queued, dns, connect, tls, body, server } = self;
+        [first_byte, from_send, from_due, queued, dns, connect, tls, body, server]
+    }
+
+    const fn parts_mut(&mut self) -> [&mut Latency; 9] {
         let Self { count: _, first_byte, from_send, from_due, queued, dns, connect, tls, body, server } = self;
         [first_byte, from_send, from_due, queued, dns, connect, tls, body, server]
     }
@@ -174,15 +177,14 @@ impl Series {
     /// Adds all of another one.
     pub fn add(&mut self, other: &Self) {
         self.count += other.count;
-        let mut other = other.clone();
-        for (mine, theirs) in self.parts().into_iter().zip(other.parts()) {
+        for (mine, theirs) in self.parts_mut().into_iter().zip(other.parts()) {
             mine.add(theirs);
         }
     }
 
     fn clear(&mut self) {
         self.count = 0;
-        self.parts().into_iter().for_each(Latency::clear);
+        self.parts_mut().into_iter().for_each(Latency::clear);
     }
 }
 
@@ -418,7 +420,9 @@ mod tests {
 
     fn millis(lengths: &[u64]) -> Latency {
         let mut latency = Latency::default();
-        lengths.iter().for_each(|length| latency.record(Duration::from_millis(*length)));
+        for length in lengths {
+            latency.record(Duration::from_millis(*length));
+        }
         latency
     }
 
@@ -426,7 +430,8 @@ mod tests {
     fn three_digits_are_kept_over_the_whole_range() {
         let latency = millis(&[1, 10, 100, 30_051]);
         assert_eq!(latency.count(), 4);
-        assert!(latency.max().as_millis().abs_diff(30_051) <= 30, "{:?}", latency.max());
+        assert_eq!((latency.min().as_millis(), latency.max().as_millis()), (1, 30_051));
+        assert!(latency.quantile(0.75).as_millis().abs_diff(100) <= 1, "{:?}", latency.quantile(0.75));
         assert!(latency.quantile(1.0) <= latency.max());
         assert_eq!(latency.count_above(Duration::from_millis(50)), 2);
         assert_eq!(Latency::default().quantile(0.99), Duration::ZERO);

@@ -1,0 +1,110 @@
+//! `pyperf run`: send the load that a script describes, then tell what came of it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::{check, output, signals};
+use crate::cli::Run;
+use crate::clock::{Clock, Moment};
+use crate::load::http::Proxies;
+use crate::load::{Load, Options, Stops};
+use crate::problem::{Exit, Problem};
+use crate::recording::traffic::Traffic;
+use crate::report::load::LoadReport;
+use crate::scenario::load::load;
+use crate::ui::{Ui, Verbosity};
+
+/// Sends, then tells.
+pub(super) fn run(wish: &Run) -> Result<(), Problem> {
+    let ui = Ui::new(wish.verbosity);
+    let loaded = load(&wish.script);
+    let Some(script) = loaded.script else {
+        ui.findings(&loaded.findings.text(&loaded.sources));
+        return Err(check::refusal(&loaded.findings));
+    };
+    if wish.verbosity == Verbosity::Normal {
+        ui.findings(&loaded.findings.text(&loaded.sources));
+    }
+    let clock = Clock::start();
+    let json = wish.output.as_deref().map(|path| place(path, clock));
+    json.as_deref().map_or(Ok(()), output::check)?;
+    let stops = Stops::default();
+    let writing = signals::stop_load_on_interrupt(&stops)?;
+
+    ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
+    let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
+    let options = Options { seed: wish.script.seed, proxies: proxies(wish)?, grace: wish.grace };
+    let load = Load::start(script, &loaded.sources, options, clock, &stops)?;
+    ui.follow_load(&load, &stops);
+    let traffic = load.finish()?;
+
+    let report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.labels);
+    if wish.verbosity == Verbosity::Normal {
+        ui.result(&report.summary(&TimeZone::system()));
+        ui.result(&report.details());
+    }
+    ui.result(&report.verdicts());
+    if let Some(path) = &json {
+        writing.begin();
+        let fill = |to: &mut dyn Write| report.write_json(to);
+        output::deliver(ui, &fill, "the numbers as JSON", path, &writing)?;
+    }
+    verdict(wish, &traffic, &report, writing.exit())
+}
+
+/// What the run means to whoever waits for the exit code.
+fn verdict(wish: &Run, traffic: &Traffic, report: &LoadReport<'_>, interrupted: Exit) -> Result<(), Problem> {
+    let count = |name: &str| report.metrics.counters.get(name).copied().unwrap_or_default();
+    let users = report.numbers.users;
+    let refused: u64 = report.numbers.codes.range(400..).map(|(_, count)| count).sum();
+    if traffic.cut_short {
+        return Err(Problem::new(
+            interrupted,
+            "interrupted before the plan was over; this is what there was until then",
+        ));
+    }
+    if !report.held() {
+        let failed = report.checked.iter().filter(|checked| checked.strict && !checked.held).count();
+        return Err(Problem::new(Exit::Failed, format!("{failed} of the checks that `ensure` makes failed")));
+    }
+    if count("plugins.expect.failed") > 0 {
+        let failed = count("plugins.expect.failed");
+        return Err(Problem::new(Exit::Unexpected, format!("{failed} expectations were not met")));
+    }
+    if wish.fail_on_errors && (users.failed > 0 || refused > 0) {
+        let sentence = format!("{} users failed, and {refused} answers were errors", users.failed);
+        return Err(Problem::new(Exit::Failed, sentence));
+    }
+    Ok(())
+}
+
+/// The file that `--output` means: in a folder one with the date in its name, as Artillery names it.
+fn place(path: &Path, clock: Clock) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let now = jiff::Timestamp::try_from(clock.wall(Moment::default())).unwrap_or_default();
+    path.join(now.to_zoned_datetime(TimeZone::system()).strftime("artillery_report_%Y%m%d_%H%M%S.json").to_string())
+}
+
+/// The proxies that the environment names.
+fn proxies(wish: &Run) -> Result<Proxies, Problem> {
+    let environ = &wish.script.environ;
+    let named = |names: [&str; 2]| names.iter().find_map(|name| environ.get(*name)).filter(|text| !text.is_empty());
+    let proxy = |names: [&str; 2]| {
+        let Some(text) = named(names) else { return Ok(None) };
+        let url = if text.contains("://") { text.clone() } else { format!("http://{text}") };
+        url::Url::parse(&url)
+            .map(Some)
+            .map_err(|error| Problem::new(Exit::Usage, format!("{} does not name a proxy", names[0])).because(&error))
+    };
+    let except =
+        named(["NO_PROXY", "no_proxy"]).map(|text| text.split(',').map(|rule| rule.trim().to_owned()).collect());
+    Ok(Proxies {
+        http: proxy(["HTTP_PROXY", "http_proxy"])?,
+        https: proxy(["HTTPS_PROXY", "https_proxy"])?,
+        except: except.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,112 @@
+//! Reports of load: plain functions from a [`Traffic`] to text and JSON.
+//!
+//! [`LoadReport`] sums a run up once; what is written of it is in one file each: Artillery's summary and JSON, the details
+//! that Artillery does not tell, the checks of `ensure`. Nothing here prints, asks the time or knows how the load was made.
+
+mod apdex;
+mod artillery;
+mod checks;
+mod details;
+mod failed;
+mod figures;
+mod hints;
+mod metrics;
+mod ours;
+pub mod progress;
+mod summary;
+mod table;
+
+pub use apdex::Apdex;
+pub use checks::{Checked, check, held, text as checks_text};
+pub use metrics::{Metrics, Names};
+
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use crate::recording::traffic::{Numbers, Traffic};
+use crate::scenario::plugins::Plugins;
+
+/// A run, summed up.
+#[derive(Clone, Debug)]
+pub struct LoadReport<'a> {
+    /// The run.
+    pub traffic: &'a Traffic,
+    /// Its numbers.
+    pub numbers: Numbers,
+    /// Its numbers by Artillery's names.
+    pub metrics: Metrics,
+    /// What had to hold at its end.
+    pub checked: Vec<Checked>,
+    names: Names<'a>,
+    labels: &'a [(&'static str, String)],
+}
+
+impl<'a> LoadReport<'a> {
+    /// Sums a run up. `extended` says whether the script asks for `http.extendedMetrics`.
+    #[must_use]
+    pub fn of(traffic: &'a Traffic, plugins: &'a Plugins, extended: bool) -> Self {
+        Self::with(traffic, Numbers::of(&traffic.total), plugins, extended)
+    }
+
+    /// The same of numbers that are known already.
+    #[must_use]
+    pub fn with(traffic: &'a Traffic, numbers: Numbers, plugins: &'a Plugins, extended: bool) -> Self {
+        let names = Names {
+            scenarios: &traffic.scenarios,
+            endpoints: &traffic.endpoints,
+            by_endpoint: &plugins.by_endpoint,
+            extended,
+        };
+        let metrics = Metrics::of_run(traffic, &numbers, &names);
+        let checked = check(&plugins.ensure, &metrics);
+        Self { traffic, numbers, metrics, checked, names, labels: &[] }
+    }
+
+    /// The same under what the run is called: `name`, `tags`, `note`.
+    #[must_use]
+    pub fn labelled(mut self, labels: &'a [(&'static str, String)]) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// Whether every check held that is not optional.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        held(&self.checked)
+    }
+
+    /// The summary that users of Artillery 1 know.
+    #[must_use]
+    pub fn summary(&self, zone: &TimeZone) -> String {
+        summary::text(self, zone)
+    }
+
+    /// What Artillery does not say. Empty when there is nothing to say.
+    #[must_use]
+    pub fn details(&self) -> String {
+        details::text(self)
+    }
+
+    /// `Checks:` and a line for each; the score of Apdex. Empty when the script asks for neither.
+    #[must_use]
+    pub fn verdicts(&self) -> String {
+        let mut text = checks_text(&self.checked);
+        if let Some(apdex) = Apdex::of(&self.metrics.counters) {
+            text.push_str(&apdex.line());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Writes Artillery's JSON, with a part of our own under `pyperf`.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn write_json(&self, to: &mut dyn Write) -> io::Result<()> {
+        artillery::write(self, to)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! A load as it runs: on a terminal a small block that is drawn again, elsewhere a line every ten seconds. What scripts log goes to
+//! standard output as it comes.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::Duration;
+
+use super::Ui;
+use crate::load::{Load, Stops};
+use crate::report::load::progress;
+
+/// Between two looks.
+const TURN: Duration = Duration::from_millis(200);
+/// Between two lines where there is no terminal.
+const LINE_TURN: Duration = Duration::from_secs(10);
+
+/// Shows how a load is doing until it is over.
+pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, say: bool) {
+    let mut block = Block { drawn: 0, live: say && stderr().is_terminal() };
+    let mut told = false;
+    let mut since_line = Duration::ZERO;
+    loop {
+        let over = load.wait(TURN);
+        let logged: String = load.logged().map(|line| line + "\n").collect();
+        if !logged.is_empty() {
+            block.wipe();
+            ui.result(&logged);
+        }
+        if over {
+            break block.wipe();
+        }
+        if say && !told && stops.arrivals.reason().is_some() {
+            told = true;
+            block.wipe();
+            ui.remark("no more users arrive; those that are active may finish (Ctrl+C again: report now)");
+        }
+        since_line += TURN;
+        if block.live {
+            block.draw(&progress::block(&load.progress(), width()));
+        } else if say && since_line >= LINE_TURN {
+            since_line = Duration::ZERO;
+            ui.remark(&progress::line(&load.progress()));
+        }
+    }
+}
+
+fn width() -> usize {
+    terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| usize::from(width.0)).saturating_sub(1)
+}
+
+/// Lines at the bottom of a terminal.
+struct Block {
+    drawn: usize,
+    live: bool,
+}
+
+impl Block {
+    fn draw(&mut self, lines: &[String]) {
+        self.wipe();
+        let mut err = stderr().lock();
+        for line in lines {
+            let _ = writeln!(err, "{line}\x1b[K");
+        }
+        let _ = err.flush();
+        self.drawn = lines.len();
+    }
+
+    fn wipe(&mut self) {
+        let mut err = stderr().lock();
+        for _ in 0..self.drawn {
+            let _ = write!(err, "\x1b[A\x1b[2K");
+        }
+        let _ = err.flush();
+        self.drawn = 0;
+    }
+}

@@ -28,7 +28,9 @@ pub(super) enum Command {
     ///
     /// Says first what in the script is ignored or read in another way, then sends the load, and at the end tells what came of
     /// it. Ctrl+C once: no more arrivals, users may finish for a moment, and the whole report; twice: the report now.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Send so many requests to one address, without a script
+    Quick(QuickArgs),
     /// Say everything that is wrong, ignored or changed in a script, and send nothing
     Check(CheckArgs),
 }
@@ -224,10 +226,45 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct QuickArgs {
+    /// Where to send requests
+    pub(super) url: String,
+
+    /// Virtual users, all at once
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: u64,
+
+    /// Requests of each user
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) num: u64,
+
+    /// Accept any TLS certificate
+    #[arg(short = 'k', long)]
+    pub(super) insecure: bool,
+
+    #[command(flatten)]
+    pub(super) telling: TellingArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) script: ScriptArgs,
 
+    #[command(flatten)]
+    pub(super) telling: TellingArgs,
+
+    /// Exit with 1 when a user failed or an answer was an error, not only when the script's `ensure` says so
+    #[arg(long)]
+    pub(super) fail_on_errors: bool,
+
+    #[command(flatten)]
+    pub(super) elsewhere: ElsewhereArgs,
+}
+
+/// How a load is told about.
+#[derive(Debug, Args)]
+pub(super) struct TellingArgs {
     /// File to write the numbers to, as Artillery's JSON; in a folder it gets a name of its own
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -236,9 +273,9 @@ pub(super) struct RunArgs {
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     pub(super) grace: f64,
 
-    /// Exit with 1 when a user failed or an answer was an error, not only when the script's `ensure` says so
-    #[arg(long)]
-    pub(super) fail_on_errors: bool,
+    /// Which summary to print: Artillery 1's, or every metric by Artillery 2's name, as it goes and at the end
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(super) console: Option<ConsoleArg>,
 
     /// Print no report; what `log` steps say is still printed
     #[arg(short, long)]
@@ -255,9 +292,14 @@ pub(super) struct RunArgs {
     /// A note on the run, kept in the JSON
     #[arg(long, value_name = "TEXT")]
     pub(super) note: Option<String>,
+}
 
-    #[command(flatten)]
-    pub(super) elsewhere: ElsewhereArgs,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConsoleArg {
+    /// A short summary, and what went wrong and why
+    Classic,
+    /// Every metric by Artillery 2's name, for every ten seconds and at the end
+    New,
 }
 
 /// Flags of Artillery that belong to its own services.

@@ -7,7 +7,8 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{
-    AttachArgs, Cli, Command, DumpArgs, FormatArg, LevelArg, ReportArgs, RunArgs, ScriptArgs, TargetArgs, ViewArgs,
+    AttachArgs, Cli, Command, ConsoleArg, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs, ScriptArgs,
+    TargetArgs, TellingArgs, ViewArgs,
 };
 use crate::clock::{Clock, Moment};
 use crate::process::find::Wanted;
@@ -17,6 +18,7 @@ use crate::profile::{FrameStyle, Level, Selection, View};
 use crate::random::mix;
 use crate::recording::Mode;
 use crate::report::Format;
+use crate::report::load::Layout;
 use crate::scenario::load::Wanted as Script;
 use crate::stack::{Line, Options};
 use crate::ui::Verbosity;
@@ -102,8 +104,21 @@ pub struct Run {
     pub fail_on_errors: bool,
     /// What the run is called: `name`, `tags`, `note`.
     pub labels: Vec<(&'static str, String)>,
+    /// Which summary is printed.
+    pub console: Console,
+    /// Whose JSON is written.
+    pub layout: Layout,
     /// How much to say.
     pub verbosity: Verbosity,
+}
+
+/// Which summary of a load is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// Artillery 1's, and what it does not say.
+    Classic,
+    /// Every metric by Artillery 2's name.
+    Metrics,
 }
 
 impl TryFrom<Cli> for Wish {
@@ -114,7 +129,8 @@ impl TryFrom<Cli> for Wish {
             Command::Attach(args) => Self::Attach(attach(args)?),
             Command::Dump(args) => Self::Dump(dump(args)),
             Command::Report(args) => Self::Report(render(args)?),
-            Command::Run(args) => Self::Run(run(args)?),
+            Command::Run(args) => Self::Run(run(*args)?),
+            Command::Quick(args) => Self::Run(quick(args)?),
             Command::Check(args) => Self::Check(script(args.script)),
         })
     }
@@ -176,17 +192,47 @@ fn run(args: RunArgs) -> Result<Run, clap::Error> {
     if elsewhere.platform.as_deref().is_some_and(|platform| platform != "local") || !elsewhere.platform_opt.is_empty() {
         return Err(mistake("--platform runs the load in somebody's cloud; pyperf runs it on this machine"));
     }
+    told(script(args.script), args.fail_on_errors, args.telling)
+}
+
+/// `quick`: the script that it stands for.
+fn quick(args: QuickArgs) -> Result<Run, clap::Error> {
+    let request = serde_json::json!({"get": {"url": args.url}});
+    let text = serde_json::json!({
+        "config": {"target": args.url, "phases": [{"name": "quick", "duration": 1, "arrivalCount": args.count}]},
+        "scenarios": [{"name": "quick", "flow": [{"loop": [request], "count": args.num}]}],
+    });
+    let script = Script {
+        text: Some(text.to_string()),
+        insecure: args.insecure,
+        environ: environ(),
+        seed: new_seed(),
+        ..Script::default()
+    };
+    told(script, false, args.telling)
+}
+
+fn told(script: Script, fail_on_errors: bool, args: TellingArgs) -> Result<Run, clap::Error> {
     let Ok(grace) = Duration::try_from_secs_f64(args.grace) else {
-        return Err(mistake("--grace is a number of seconds, 0 or more"));
+        return Err(Cli::command().error(ErrorKind::ValueValidation, "--grace is a number of seconds, 0 or more"));
     };
     let labels = [("name", args.name), ("tags", args.tags), ("note", args.note)];
+    // Artillery takes these two from the environment.
+    let wants_new = script.environ.get("OUTPUT_FORMAT").is_some_and(|format| format == "new");
+    let is_legacy = script.environ.contains_key("ARTILLERY_USE_LEGACY_REPORT_FORMAT");
     Ok(Run {
-        script: script(args.script),
         output: args.output,
         grace,
-        fail_on_errors: args.fail_on_errors,
+        fail_on_errors,
         labels: labels.into_iter().filter_map(|(label, text)| text.map(|text| (label, text))).collect(),
+        console: match args.console {
+            Some(ConsoleArg::New) => Console::Metrics,
+            None if wants_new => Console::Metrics,
+            Some(ConsoleArg::Classic) | None => Console::Classic,
+        },
+        layout: if is_legacy { Layout::Artillery1 } else { Layout::Artillery2 },
         verbosity: verbosity(args.quiet),
+        script,
     })
 }
 
@@ -203,6 +249,7 @@ fn script(args: ScriptArgs) -> Script {
         solo: args.solo,
         scenario: args.scenario_name,
         dotenv: args.dotenv,
+        text: None,
         environ: environ(),
         seed: args.seed.unwrap_or_else(new_seed),
     }

@@ -47,11 +47,11 @@ pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
     let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
     format!(
-        "{users} users in {:.0} s, {} of {} and {} of requests against {}",
+        "{users} users in {:.0} s: {}, {}, {} against {}",
         plan.length().as_secs_f64(),
         counted_noun(script.phases.len(), "phase"),
         counted_noun(script.scenarios.len(), "scenario"),
-        counted_noun(script.endpoints.iter().count(), "kind"),
+        counted_noun(script.endpoints.iter().count(), "endpoint"),
         script.target,
     )
 }

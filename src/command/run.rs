@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use super::{check, output, signals};
-use crate::cli::Run;
+use crate::cli::{Console, Run};
 use crate::clock::{Clock, Moment};
 use crate::load::http::Proxies;
 use crate::load::{Load, Options, Stops};
@@ -41,17 +41,31 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     let traffic = load.finish()?;
 
     let report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.labels);
-    if wish.verbosity == Verbosity::Normal {
-        ui.result(&report.summary(&TimeZone::system()));
-        ui.result(&report.details());
-    }
+    tell(ui, wish, &report);
     ui.result(&report.verdicts());
     if let Some(path) = &json {
         writing.begin();
-        let fill = |to: &mut dyn Write| report.write_json(to);
+        let fill = |to: &mut dyn Write| report.write_json(wish.layout, to);
         output::deliver(ui, &fill, "the numbers as JSON", path, &writing)?;
     }
     verdict(wish, &traffic, &report, writing.exit())
+}
+
+fn tell(ui: Ui, wish: &Run, report: &LoadReport<'_>) {
+    let zone = TimeZone::system();
+    match (wish.verbosity, wish.console) {
+        (Verbosity::PathOnly, _) => {}
+        (Verbosity::Normal, Console::Classic) => {
+            ui.result(&report.summary(&zone));
+            ui.result(&format!("\n{}\n", report.details()));
+        }
+        (Verbosity::Normal, Console::Metrics) => {
+            for window in &report.traffic.windows {
+                ui.result(&report.window(window, &zone));
+            }
+            ui.result(&report.listing(&zone));
+        }
+    }
 }
 
 /// What the run means to whoever waits for the exit code.

@@ -23,6 +23,8 @@ use crate::random::Random;
 pub struct Wanted {
     /// The files, laid over each other in this order.
     pub files: Vec<PathBuf>,
+    /// A script that is in no file.
+    pub text: Option<String>,
     /// A further file, laid over all of them; paths in the script are relative to its folder then.
     pub config: Option<PathBuf>,
     /// Which of `config.environments` is laid over `config`.
@@ -109,7 +111,10 @@ impl Loading<'_> {
 
     /// All files, laid over each other.
     fn files(&mut self) -> Option<Node> {
-        let mut root: Option<Node> = None;
+        let mut root: Option<Node> = match &self.wanted.text {
+            Some(text) => Some(self.json("the script", text)?),
+            None => None,
+        };
         for path in self.wanted.files.iter().chain(&self.wanted.config) {
             let node = self.file(path)?;
             if !matches!(node.kind, Kind::Map(_)) {

@@ -3,7 +3,6 @@
 //! `{"aggregate": R, "intermediate": [R…], "pyperf": …}`. Its oddities are kept: `histograms` is a copy of `summaries`, a
 //! window carries each rate's name once more with `null`, and its `period` is a text. Numbers are never `NaN`.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -14,8 +13,8 @@ use super::{LoadReport, ours};
 use crate::clock::Moment;
 use crate::recording::traffic::{Numbers, Summary, Traffic};
 
-/// Writes all of it.
-pub(super) fn write(report: &LoadReport<'_>, to: &mut dyn Write) -> io::Result<()> {
+/// All of it.
+pub(super) fn whole(report: &LoadReport<'_>) -> Value {
     let traffic = report.traffic;
     let mut whole = Map::new();
     let period = traffic.windows.first().map_or(traffic.began, |window| window.began);
@@ -30,8 +29,7 @@ pub(super) fn write(report: &LoadReport<'_>, to: &mut dyn Write) -> io::Result<(
     });
     whole.insert("intermediate".to_owned(), windows.collect());
     whole.insert("pyperf".to_owned(), ours::part(report));
-    serde_json::to_writer_pretty(&mut *to, &Value::Object(whole))?;
-    to.write_all(b"\n")
+    Value::Object(whole)
 }
 
 /// Milliseconds since 1970 of a moment of the run.
@@ -71,6 +69,7 @@ fn part(metrics: &Metrics, numbers: &Numbers, traffic: &Traffic, period: &Value)
 
 #[cfg(test)]
 mod tests {
+    use super::super::Layout;
     use super::super::tests::{Sample, at, readme};
     use super::*;
     use crate::recording::traffic::{FailureKind, Window};
@@ -79,7 +78,9 @@ mod tests {
     fn written(traffic: &Traffic, numbers: Numbers) -> String {
         let plugins = Plugins::default();
         let mut bytes = Vec::new();
-        LoadReport::with(traffic, numbers, &plugins, false).write_json(&mut bytes).expect("memory takes everything");
+        LoadReport::with(traffic, numbers, &plugins, false)
+            .write_json(Layout::Artillery2, &mut bytes)
+            .expect("memory takes everything");
         String::from_utf8(bytes).expect("JSON is UTF-8")
     }
 

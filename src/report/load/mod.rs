@@ -10,6 +10,8 @@ mod details;
 mod failed;
 mod figures;
 mod hints;
+mod legacy;
+mod listing;
 mod metrics;
 mod ours;
 pub mod progress;
@@ -24,8 +26,18 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
-use crate::recording::traffic::{Numbers, Traffic};
+use crate::recording::traffic::{Numbers, Traffic, Window};
 use crate::scenario::plugins::Plugins;
+
+/// Whose JSON is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// That of Artillery 2, with a part of our own.
+    #[default]
+    Artillery2,
+    /// That of Artillery 1.
+    Artillery1,
+}
 
 /// A run, summed up.
 #[derive(Clone, Debug)]
@@ -70,6 +82,18 @@ impl<'a> LoadReport<'a> {
         self
     }
 
+    /// Every metric by Artillery 2's name, in the layout of its console.
+    #[must_use]
+    pub fn listing(&self, zone: &TimeZone) -> String {
+        listing::run(self, zone)
+    }
+
+    /// The same for one of the windows.
+    #[must_use]
+    pub fn window(&self, window: &Window, zone: &TimeZone) -> String {
+        listing::window(self, window, zone)
+    }
+
     /// Whether every check held that is not optional.
     #[must_use]
     pub fn held(&self) -> bool {
@@ -103,8 +127,13 @@ impl<'a> LoadReport<'a> {
     ///
     /// # Errors
     /// When the writer fails.
-    pub fn write_json(&self, to: &mut dyn Write) -> io::Result<()> {
-        artillery::write(self, to)
+    pub fn write_json(&self, layout: Layout, to: &mut dyn Write) -> io::Result<()> {
+        let whole = match layout {
+            Layout::Artillery2 => artillery::whole(self),
+            Layout::Artillery1 => legacy::whole(self),
+        };
+        serde_json::to_writer_pretty(&mut *to, &whole)?;
+        to.write_all(b"\n")
     }
 }
 

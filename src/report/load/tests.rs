@@ -186,7 +186,7 @@ proptest! {
         prop_assert!(!summary.contains(foreign) && !details.contains(foreign) && !report.verdicts().contains(foreign));
         prop_assert!(details.lines().all(|line| line.chars().count() <= WIDTH), "{details}");
         let mut json = Vec::new();
-        report.write_json(&mut json).expect("memory takes everything");
+        report.write_json(super::Layout::Artillery2, &mut json).expect("memory takes everything");
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&json).is_ok());
     }
 }

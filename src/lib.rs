@@ -1,14 +1,17 @@
-//! pyperf: what was the server's Python doing?
+//! pyperf: what was the server's Python doing, and what did its users see?
 //!
-//! `pyperf attach` samples a running gunicorn from outside and draws a flamegraph. One idea carries the design: *record
-//! first, label later*. The sampler stamps what it sees with one clock and hands it back as plain data; everything a graph
-//! or a report says is a pure function of that data, and can be said again, differently, from a file.
+//! `pyperf attach` samples a running gunicorn from outside and draws a flamegraph; `pyperf run` sends the load that a script
+//! describes and tells what came of it. One idea carries the design: *two engines, one clock, no shared state; record first, label
+//! later*. Each engine stamps what it sees and hands it back as plain data; everything a graph or a report says is a pure function
+//! of that data, and can be said again, differently.
 //!
 //! ```text
-//!   process tree ──births, deaths──► watch ──a reader each──► sampling (one loop a process) ──stacks──► recorder ──► Recording
-//!                                                                 ▲                                                   │     │
-//!   Clock ── Moment ──────────────────────────────────────────────┤                                                 file    ▼
-//!   Stop ── StopReason ───────────────────────────────────────────┘       svg, txt, json ◄── Report ◄── Profile ◄── pure from here on
+//!   process tree ──births, deaths──► watch ──a reader each──► sampling ──stacks──► recorder ──► Recording ─► Profile ─► Report
+//!                                                                ▲                                │           svg, txt, json
+//!   Clock ── Moment ─────────────────────────────────────────────┤                               file
+//!   Stop ── StopReason ──────────────────────────────────────────┤
+//!                                                                ▼
+//!   script ──► Plan (when) ──► driver ──► users (act out flows) ──► ledger ──► Traffic ──► LoadReport: summary, details, json
 //! ```
 //!
 //! # Where to find what
@@ -24,12 +27,12 @@
 //! | | [`interned`] | tables of distinct values with typed ids |
 //! | facts | [`process`] | who is there, which one is the master, may we read it |
 //! | | [`scenario`] | what a load script says |
-//! | data | [`recording`] | processes, threads, stacks, samples, losses; the file that keeps them |
+//! | data | [`recording`] | processes, threads, stacks, samples, losses, the file that keeps them; what a load run came to |
 //! | engines | [`stack`] | reading the Python stacks of one process, and what its threads are doing |
 //! | | [`sampler`] | following the tree, reading on time, recording |
 //! | | [`load`] | virtual users that act out a script |
 //! | analysis | [`profile`] | from a recording to labelled, folded samples |
-//! | | [`report`] | from a profile to bytes |
+//! | | [`report`] | from a profile, or from traffic, to bytes |
 //! | shell | [`cli`] | what was typed, and what it means |
 //! | | [`command`] | one file a command: the place to start reading |
 //! | | [`ui`] | the only owner of stdout and stderr |

@@ -70,6 +70,15 @@ const FENCED: &[(&str, &str)] = &[
     ("caps", "src/process/privilege.rs"),
     ("procfs", "src/process"),
     ("anstream", "src/ui"),
+    ("saphyr_parser", "src/scenario/yaml.rs"),
+    ("csv", "src/scenario/payload.rs"),
+    ("scraper", "src/scenario/extract/selector.rs"),
+    ("fancy_regex", "src/scenario"),
+    ("hdrhistogram", "src/recording/traffic/tally.rs"),
+    ("hyper", "src/load/http"),
+    ("rustls", "src/load/http"),
+    ("cookie_store", "src/load/cookies.rs"),
+    ("tokio", "src/load"),
 ];
 
 fn root() -> &'static Path {

@@ -40,6 +40,7 @@ pub(super) fn part(report: &LoadReport<'_>) -> Value {
         "phases": (0..traffic.phases.len()).map(|number| phase(traffic, number)).collect::<Vec<_>>(),
         "scenarios": (0..traffic.scenarios.len()).map(|number| scenario(traffic, number)).collect::<Vec<_>>(),
         "endpoints": endpoints(traffic),
+        "series": series(traffic),
         "failures": failures.iter().map(|(signature, kept)| failure(traffic, signature, kept)).collect::<Vec<_>>(),
         "failuresOfFurtherKinds": traffic.failures.uncounted(),
         "lateness": {
@@ -140,6 +141,33 @@ fn endpoint(traffic: &Traffic, label: Option<&EndpointLabel>, number: u32) -> Va
         shown.extend(parts(&sum).map(|(name, latency)| (name.to_owned(), distribution(latency))));
     }
     shown
+}
+
+/// The finest cut: each phase, scenario, endpoint and status by itself.
+fn series(traffic: &Traffic) -> Vec<Value> {
+    let mut keys: Vec<&SeriesKey> =
+        traffic.total.series.iter().filter(|(_, series)| series.count > 0).map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    let one = |key: &SeriesKey| {
+        let series = traffic.total.series.get(key)?;
+        let label = traffic.endpoints.get(usize::try_from(key.endpoint).ok()?);
+        let status = match key.outcome {
+            Outcome::Status(status) => Value::from(status),
+            Outcome::Failed => Value::Null,
+        };
+        let mut shown = json!({
+            "phase": traffic.phases.get(usize::from(key.phase)).map(|phase| &phase.name),
+            "scenario": traffic.scenarios.get(usize::from(key.scenario)),
+            "endpoint": label.map_or_else(|| "(others)".to_owned(), EndpointLabel::label),
+            "status": status,
+            "count": series.count,
+        });
+        if let Some(shown) = shown.as_object_mut() {
+            shown.extend(parts(series).map(|(name, latency)| (name.to_owned(), distribution(latency))));
+        }
+        Some(shown)
+    };
+    keys.into_iter().filter_map(one).collect()
 }
 
 fn codes(traffic: &Traffic, endpoint: u32) -> Value {

@@ -42,6 +42,7 @@ impl Ledger {
             path: endpoint.path.clone(),
             query: endpoint.query.clone(),
             name: endpoint.name.clone(),
+            metric: script.plugins.by_endpoint.metric(endpoint),
         };
         Self {
             window: Tally::default(),
@@ -91,7 +92,7 @@ impl Ledger {
 
     fn close(&mut self, ended: Moment) {
         if self.window.first.is_some() {
-            let numbers = Numbers::of(&self.window);
+            let numbers = Numbers::of(&self.window, &self.endpoints);
             self.windows.push(Window { began: self.began, ended, numbers });
             self.total.add(&self.window);
             self.window.clear();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use super::expression::Expression;
 use super::finding::Findings;
 use super::node::{Kind, Node};
@@ -98,6 +99,20 @@ impl Default for ByEndpoint {
             group_dynamic: true,
             shown: false,
             namespace: "plugins.metrics-by-endpoint".to_owned(),
+        }
+    }
+}
+
+impl ByEndpoint {
+    /// What an endpoint is called; `None` when it is left out. The methods of one path share a name.
+    #[must_use]
+    pub fn metric(&self, endpoint: &Endpoint) -> Option<String> {
+        let query = if self.strip_query { "" } else { endpoint.query.as_str() };
+        match &endpoint.name {
+            Some(name) if self.names_only => Some(name.clone()),
+            Some(name) => Some(format!("{}{query} ({name})", endpoint.path)),
+            None if self.named_only => None,
+            None => Some(format!("{}{query}", endpoint.path)),
         }
     }
 }
@@ -255,4 +270,31 @@ fn threshold(node: &Node, findings: &mut Findings) -> Option<Duration> {
     let threshold = section.take("threshold").map_or(Some(500.0), |node| number(node, "threshold", findings));
     section.end(findings);
     threshold.and_then(|millis| Duration::try_from_secs_f64(millis / 1000.0).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_named_as_the_plugin_is_set() {
+        let endpoint = |name: Option<&str>| Endpoint {
+            method: "GET".into(),
+            path: "/a".into(),
+            query: "?x=1".into(),
+            name: name.map(str::to_owned),
+        };
+        let endpoints = [endpoint(None), endpoint(Some("list"))];
+        let default = ByEndpoint::default();
+        let cases = [
+            (default.clone(), [Some("/a"), Some("/a (list)")]),
+            (ByEndpoint { strip_query: false, ..default.clone() }, [Some("/a?x=1"), Some("/a?x=1 (list)")]),
+            (ByEndpoint { names_only: true, ..default.clone() }, [Some("/a"), Some("list")]),
+            (ByEndpoint { named_only: true, ..default }, [None, Some("/a (list)")]),
+        ];
+        for (rules, expected) in cases {
+            let names = endpoints.each_ref().map(|endpoint| rules.metric(endpoint));
+            assert_eq!(names, expected.map(|name| name.map(str::to_owned)));
+        }
+    }
 }

@@ -74,6 +74,8 @@ pub struct EndpointLabel {
     pub query: String,
     /// The name that the script gives it.
     pub name: Option<String>,
+    /// What its metrics are called; several endpoints may share them, `None` has none.
+    pub metric: Option<String>,
 }
 
 impl EndpointLabel {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::tally::{Latency, Outcome, Series, SeriesKey, Tally, Users};
+use super::EndpointLabel;
+use super::tally::{Latency, Outcome, Series, Tally, Users};
 use crate::clock::Moment;
 
 /// A distribution in a few numbers, in milliseconds.
@@ -94,39 +95,43 @@ pub struct Numbers {
     pub sessions: Option<Summary>,
     /// How late users began.
     pub lateness: Option<Summary>,
-    /// Each endpoint's own, by number.
-    pub endpoints: BTreeMap<u32, EndpointNumbers>,
+    /// Each endpoint's own, by the name of its metrics.
+    pub endpoints: BTreeMap<String, EndpointNumbers>,
 }
 
 impl Numbers {
-    /// Sums a tally up.
+    /// Sums a tally up; `labels` say which endpoints share their metrics.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
+    pub fn of(tally: &Tally, labels: &[EndpointLabel]) -> Self {
+        let metric = |endpoint: u32| labels.get(usize::try_from(endpoint).ok()?)?.metric.clone();
         let mut classes: BTreeMap<u16, Latency> = BTreeMap::new();
-        let mut endpoints: BTreeMap<u32, (EndpointNumbers, Series)> = BTreeMap::new();
+        let mut endpoints: BTreeMap<String, (EndpointNumbers, Series)> = BTreeMap::new();
         let mut all = Series::default();
         let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
         for (key, series) in tally.series.iter().filter(|(_, series)| series.count > 0) {
             all.add(series);
-            let (numbers, sum) = endpoints.entry(key.endpoint).or_default();
-            sum.add(series);
             if let Outcome::Status(status) = key.outcome {
                 *codes.entry(status).or_default() += series.count;
-                *numbers.codes.entry(status).or_default() += series.count;
                 classes.entry(status / 100).or_default().add(&series.first_byte);
+            }
+            let Some(name) = metric(key.endpoint) else { continue };
+            let (numbers, sum) = endpoints.entry(name).or_default();
+            sum.add(series);
+            if let Outcome::Status(status) = key.outcome {
+                *numbers.codes.entry(status).or_default() += series.count;
             }
         }
         for ((endpoint, code), count) in &tally.endpoint_errors {
-            endpoints.entry(*endpoint).or_default().0.errors.insert(code.clone(), *count);
+            let Some(name) = metric(*endpoint) else { continue };
+            *endpoints.entry(name).or_default().0.errors.entry(code.clone()).or_default() += count;
         }
-        endpoints.remove(&SeriesKey::OTHER_ENDPOINT);
-        let endpoint = |(number, (numbers, sum)): (u32, (EndpointNumbers, Series))| {
+        let endpoint = |(name, (numbers, sum)): (String, (EndpointNumbers, Series))| {
             let summaries = EndpointNumbers {
                 first_byte: Summary::of(&sum.first_byte),
                 server: Summary::of(&sum.server),
                 ..numbers
             };
-            (number, summaries)
+            (name, summaries)
         };
         Self {
             span: tally.first.zip(tally.last),

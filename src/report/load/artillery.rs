@@ -124,7 +124,8 @@ mod tests {
             traffic.total.error("ECONNRESET", Some(0), at(5));
         });
         let traffic = sample.done();
-        let whole: Value = serde_json::from_str(&written(&traffic, Numbers::of(&traffic.total))).expect("JSON");
+        let whole: Value =
+            serde_json::from_str(&written(&traffic, Numbers::of(&traffic.total, &traffic.endpoints))).expect("JSON");
         let ours = &whole["pyperf"];
         assert_eq!(
             (&ours["version"], &ours["seed"], &ours["target"]),

@@ -156,12 +156,10 @@ mod tests {
     use super::super::metrics::Names;
     use super::super::tests::readme;
     use super::*;
-    use crate::scenario::plugins::ByEndpoint;
     use crate::scenario::source::Span;
 
     fn metrics() -> Metrics {
-        let by_endpoint = ByEndpoint::default();
-        Metrics::of(&readme(), &Names { scenarios: &[], endpoints: &[], by_endpoint: &by_endpoint, extended: false })
+        Metrics::of(&readme(), &Names { scenarios: &[], namespace: "ns", extended: false })
     }
 
     fn one(words: &str, rule: Rule, strict: bool) -> Checked {

@@ -46,7 +46,7 @@ fn list(report: &LoadReport<'_>, metrics: &Metrics, text: &mut String) {
     let rates = metrics.rates.iter().map(|(name, rate)| (name, format!("{rate}/sec"), None));
     let summaries = metrics.summaries.iter().map(|(name, summary)| (name, String::new(), Some(summary)));
     let mut lines: Vec<(&String, String, Option<&Summary>)> = counters.chain(rates).chain(summaries).collect();
-    let by_endpoint = report.names.by_endpoint;
+    let by_endpoint = report.by_endpoint;
     lines.retain(|(name, ..)| by_endpoint.shown || !name.starts_with(&by_endpoint.namespace));
     lines.sort_by(|one, other| one.0.cmp(other.0));
     for (name, value, summary) in lines {

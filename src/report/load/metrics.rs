@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::figures::{float, tenths};
-use crate::recording::traffic::{EndpointLabel, EndpointNumbers, Numbers, Summary, Traffic};
-use crate::scenario::plugins::ByEndpoint;
+use crate::recording::traffic::{EndpointNumbers, Numbers, Summary};
 
 /// The longest name.
 const LONGEST_NAME: usize = 1024;
@@ -29,10 +28,8 @@ pub struct Metrics {
 pub struct Names<'a> {
     /// The names of the scenarios.
     pub scenarios: &'a [String],
-    /// The endpoints.
-    pub endpoints: &'a [EndpointLabel],
-    /// How metrics of endpoints are named.
-    pub by_endpoint: &'a ByEndpoint,
+    /// What the names of endpoints' metrics begin with.
+    pub namespace: &'a str,
     /// Whether `http.extendedMetrics` is on.
     pub extended: bool,
 }
@@ -41,24 +38,10 @@ impl Names<'_> {
     pub(super) fn scenario(&self, number: u16) -> String {
         self.scenarios.get(usize::from(number)).cloned().unwrap_or_else(|| number.to_string())
     }
-
-    /// What the plugin `metrics-by-endpoint` calls an endpoint; `None` when it leaves it out.
-    fn endpoint(&self, number: u32) -> Option<String> {
-        let label = self.endpoints.get(usize::try_from(number).ok()?)?;
-        let rules = self.by_endpoint;
-        let query = if rules.strip_query { "" } else { label.query.as_str() };
-        match &label.name {
-            Some(name) if rules.names_only => Some(name.clone()),
-            Some(name) => Some(format!("{}{query} ({name})", label.path)),
-            None if rules.named_only => None,
-            None => Some(format!("{}{query}", label.path)),
-        }
-    }
 }
 
 impl Metrics {
-    /// The metrics of a window or of a run that is known by its numbers alone. Where several endpoints share a name (the
-    /// methods of one path), the percentiles of their times are the mean of theirs.
+    /// The metrics of a window or of a whole run.
     #[must_use]
     pub fn of(numbers: &Numbers, names: &Names<'_>) -> Self {
         let mut metrics = Self::default();
@@ -70,29 +53,8 @@ impl Metrics {
         for (name, count) in &numbers.counters {
             metrics.count(name, *count);
         }
-        for (number, endpoint) in &numbers.endpoints {
-            if let Some(name) = names.endpoint(*number) {
-                metrics.add_endpoint(&names.by_endpoint.namespace, &name, endpoint);
-            }
-        }
-        metrics
-    }
-
-    /// The metrics of a whole run: exact also where endpoints share a name.
-    #[must_use]
-    pub fn of_run(traffic: &Traffic, numbers: &Numbers, names: &Names<'_>) -> Self {
-        let mut metrics = Self::of(numbers, names);
-        let mut sharing: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-        for number in numbers.endpoints.keys() {
-            if let Some(name) = names.endpoint(*number) {
-                sharing.entry(name).or_default().push(*number);
-            }
-        }
-        let namespace = &names.by_endpoint.namespace;
-        for (name, endpoints) in sharing.iter().filter(|(_, endpoints)| endpoints.len() > 1) {
-            let sum = traffic.total.sum(|key| endpoints.contains(&key.endpoint));
-            metrics.set(&format!("{namespace}.response_time.{name}"), Summary::of(&sum.first_byte).as_ref());
-            metrics.set(&format!("{namespace}.server-timing.{name}"), Summary::of(&sum.server).as_ref());
+        for (name, endpoint) in &numbers.endpoints {
+            metrics.add_endpoint(names.namespace, name, endpoint);
         }
         metrics
     }
@@ -250,18 +212,13 @@ fn whole(rate: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{README_NAMES, Sample, label, readme};
+    use super::super::tests::{README_NAMES, Sample, readme};
     use super::*;
-
-    fn names<'a>(endpoints: &'a [EndpointLabel], by_endpoint: &'a ByEndpoint) -> Names<'a> {
-        Names { scenarios: &[], endpoints, by_endpoint, extended: false }
-    }
 
     #[test]
     fn numbers_get_artillery_s_names() {
         let scenarios = README_NAMES.map(str::to_owned);
-        let by_endpoint = ByEndpoint::default();
-        let names = Names { scenarios: &scenarios, ..names(&[], &by_endpoint) };
+        let names = Names { scenarios: &scenarios, namespace: "ns", extended: false };
         let metrics = Metrics::of(&readme(), &names);
         let counters: Vec<_> = metrics.counters.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         assert_eq!(
@@ -294,35 +251,16 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_named_as_the_plugin_is_set() {
-        let endpoints = [label("GET", "/a", "?x=1", None), label("GET", "/a", "?x=1", Some("list"))];
-        let default = ByEndpoint::default();
-        let cases = [
-            (default.clone(), [Some("/a"), Some("/a (list)")]),
-            (ByEndpoint { strip_query: false, ..default.clone() }, [Some("/a?x=1"), Some("/a?x=1 (list)")]),
-            (ByEndpoint { names_only: true, ..default.clone() }, [Some("/a"), Some("list")]),
-            (ByEndpoint { named_only: true, ..default }, [None, Some("/a (list)")]),
-        ];
-        for (rules, expected) in cases {
-            let names = names(&endpoints, &rules);
-            assert_eq!([names.endpoint(0), names.endpoint(1)], expected.map(|name| name.map(str::to_owned)));
-            assert_eq!(names.endpoint(2), None);
-        }
-    }
-
-    #[test]
     fn methods_of_one_path_share_their_metrics() {
         let mut sample = Sample::new();
         sample.endpoint("GET", "/a").endpoint("POST", "/a");
         sample.answers(0, 200, 10, &[99]);
         sample.answers(1, 201, 1000, &[1]);
         let traffic = sample.done();
-        let by_endpoint = ByEndpoint::default();
-        let metrics = Metrics::of_run(&traffic, &Numbers::of(&traffic.total), &names(&traffic.endpoints, &by_endpoint));
+        let names = Names { scenarios: &[], namespace: "plugins.metrics-by-endpoint", extended: false };
+        let metrics = Metrics::of(&Numbers::of(&traffic.total, &traffic.endpoints), &names);
         assert_eq!(metrics.value("plugins.metrics-by-endpoint./a.codes.201"), Some(1.0));
         assert_eq!(metrics.value("plugins.metrics-by-endpoint.response_time./a.count"), Some(100.0));
         assert!(metrics.value("plugins.metrics-by-endpoint.response_time./a.p95").is_some_and(|p95| p95 < 11.0));
-        let window = Metrics::of(&Numbers::of(&traffic.total), &names(&traffic.endpoints, &by_endpoint));
-        assert_eq!(window.value("plugins.metrics-by-endpoint.response_time./a.count"), Some(100.0));
     }
 }

@@ -27,7 +27,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 
 use crate::recording::traffic::{Numbers, Traffic, Window};
-use crate::scenario::plugins::Plugins;
+use crate::scenario::plugins::{ByEndpoint, Plugins};
 
 /// Whose JSON is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub struct LoadReport<'a> {
     /// What had to hold at its end.
     pub checked: Vec<Checked>,
     names: Names<'a>,
+    by_endpoint: &'a ByEndpoint,
     labels: &'a [(&'static str, String)],
 }
 
@@ -58,21 +59,16 @@ impl<'a> LoadReport<'a> {
     /// Sums a run up. `extended` says whether the script asks for `http.extendedMetrics`.
     #[must_use]
     pub fn of(traffic: &'a Traffic, plugins: &'a Plugins, extended: bool) -> Self {
-        Self::with(traffic, Numbers::of(&traffic.total), plugins, extended)
+        Self::with(traffic, Numbers::of(&traffic.total, &traffic.endpoints), plugins, extended)
     }
 
     /// The same of numbers that are known already.
     #[must_use]
     pub fn with(traffic: &'a Traffic, numbers: Numbers, plugins: &'a Plugins, extended: bool) -> Self {
-        let names = Names {
-            scenarios: &traffic.scenarios,
-            endpoints: &traffic.endpoints,
-            by_endpoint: &plugins.by_endpoint,
-            extended,
-        };
-        let metrics = Metrics::of_run(traffic, &numbers, &names);
+        let names = Names { scenarios: &traffic.scenarios, namespace: &plugins.by_endpoint.namespace, extended };
+        let metrics = Metrics::of(&numbers, &names);
         let checked = check(&plugins.ensure, &metrics);
-        Self { traffic, numbers, metrics, checked, names, labels: &[] }
+        Self { traffic, numbers, metrics, checked, names, by_endpoint: &plugins.by_endpoint, labels: &[] }
     }
 
     /// The same under what the run is called: `name`, `tags`, `note`.

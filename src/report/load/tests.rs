@@ -21,7 +21,13 @@ pub(super) const README_NAMES: [&str; 3] =
     ["CSR – Login, load data, idle", "CSR – Sockets", "CSR – Login, create and delete appointments"];
 
 pub(super) fn label(method: &str, path: &str, query: &str, name: Option<&str>) -> EndpointLabel {
-    EndpointLabel { method: method.into(), path: path.into(), query: query.into(), name: name.map(str::to_owned) }
+    EndpointLabel {
+        method: method.into(),
+        path: path.into(),
+        query: query.into(),
+        name: name.map(str::to_owned),
+        metric: Some(path.into()),
+    }
 }
 
 pub(super) fn at(millis: u64) -> Moment {

@@ -105,6 +105,10 @@ impl Loading<'_> {
         if let Some(script) = &mut script {
             script.http.tls.insecure |= self.wanted.insecure;
             script.secrets = secrets;
+            if environ.contains_key("ARTILLERY_DISABLE_ENSURE") && !script.plugins.ensure.is_empty() {
+                script.plugins.ensure.clear();
+                self.findings.ignored(None, "the checks of `ensure` are off", "ARTILLERY_DISABLE_ENSURE is set");
+            }
         }
         script
     }

@@ -9,6 +9,7 @@ mod losses;
 mod samples;
 mod stacks;
 mod threads;
+mod timeline;
 pub mod traffic;
 
 use std::time::{Duration, SystemTime};
@@ -18,6 +19,7 @@ pub use losses::Losses;
 pub use samples::{Sample, SampleLog, State};
 pub use stacks::{Frame, FrameId, Stack, StackId, StackTable};
 pub use threads::{Local, ThreadStack};
+pub use timeline::{CpuReading, Phase, Timeline};
 
 use crate::clock::Moment;
 use crate::interned::{Id, Interner};
@@ -111,6 +113,8 @@ pub struct Recording {
     pub stacks: StackTable,
     /// The samples; those of one thread in the order in which they were taken.
     pub samples: SampleLog,
+    /// What went on around them.
+    pub timeline: Timeline,
     /// What is missing.
     pub losses: Losses,
     /// Reads of a process, those that failed among them.
@@ -132,6 +136,7 @@ impl Recording {
             thread_labels: Vec::new(),
             stacks: StackTable::default(),
             samples: SampleLog::default(),
+            timeline: Timeline::default(),
             losses: Losses::default(),
             reads: 0,
             length: Duration::ZERO,

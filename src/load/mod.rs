@@ -14,10 +14,13 @@ pub mod http;
 mod ledger;
 mod lines;
 pub mod plan;
+pub mod publish;
 mod request;
 mod shared;
 mod timer;
 mod user;
+
+pub use ledger::endpoint_labels;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -26,6 +29,7 @@ use std::time::Duration;
 
 use self::http::{Proxies, SettingsError};
 use self::plan::Plan;
+use self::publish::Outlet;
 use self::shared::Shared;
 use crate::clock::Clock;
 use crate::problem::{Advice, Exit};
@@ -52,6 +56,8 @@ pub struct Options {
     pub proxies: Proxies,
     /// How long users may go on once the run is told to stop.
     pub grace: Duration,
+    /// Where each window goes as soon as it is closed.
+    pub windows: Option<Outlet>,
 }
 
 /// Who tells a run to end.

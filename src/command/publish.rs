@@ -4,7 +4,7 @@
 
 use crate::clock::Clock;
 use crate::load::publish::{Outlet, Published, Publisher};
-use crate::load::{Broken, endpoint_labels};
+use crate::load::{Broken, Stops, endpoint_labels};
 use crate::recording::traffic::Window;
 use crate::report::load::{Metrics, Names, fields};
 use crate::scenario::script::Script;
@@ -14,8 +14,9 @@ use crate::ui::Ui;
 #[derive(Debug, Default)]
 pub(super) struct Publishing(Option<Publisher>);
 
-/// Starts to publish. The outlet belongs to the run: its end is the publisher's.
-pub(super) fn start(script: &Script, clock: Clock) -> Result<(Publishing, Option<Outlet>), Broken> {
+/// Starts to publish. The outlet belongs to the run: its end is the publisher's. Who sends the users home wants no more waiting
+/// for destinations either.
+pub(super) fn start(script: &Script, clock: Clock, stops: &Stops) -> Result<(Publishing, Option<Outlet>), Broken> {
     if script.plugins.publish.is_empty() {
         return Ok((Publishing::default(), None));
     }
@@ -26,7 +27,7 @@ pub(super) fn start(script: &Script, clock: Clock) -> Result<(Publishing, Option
         let names = Names { scenarios: &scenarios, endpoints: &endpoints, by_endpoint: &by_endpoint, extended };
         published(window, Metrics::of(&window.numbers, &names), clock)
     };
-    let (publisher, outlet) = Publisher::start(&script.plugins.publish, clock, name)?;
+    let (publisher, outlet) = Publisher::start(&script.plugins.publish, clock, &stops.users, name)?;
     Ok((Publishing(Some(publisher)), Some(outlet)))
 }
 

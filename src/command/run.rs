@@ -35,7 +35,7 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
 
     ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
     let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
-    let (publishing, windows) = publish::start(&script, clock)?;
+    let (publishing, windows) = publish::start(&script, clock, &stops)?;
     let options = Options { seed: wish.script.seed, proxies: proxies(wish)?, grace: wish.grace, windows };
     let load = Load::start(script, &loaded.sources, options, clock, &stops)?;
     ui.follow_load(&load, &stops);

@@ -13,9 +13,11 @@ use serde_json::Value;
 
 use crate::support::pyperf::{Finished, Pyperf};
 use crate::support::temp_dir::TempDir;
+use crate::support::wait::PATIENCE;
 use crate::support::web::WebServer;
 use crate::support::web::ports::dead_port;
 use crate::support::web::request::Received;
+use crate::support::web::tls::Tls;
 
 /// Three users that ask for `/json` once each.
 fn script(dir: &TempDir, target: &str, destinations: &str) -> PathBuf {
@@ -69,6 +71,20 @@ fn a_pushgateway_gets_the_sum_of_all_windows() {
 }
 
 #[test]
+fn a_gateway_s_certificate_is_checked_with_the_authority_that_the_script_names() {
+    let (web, gateway, dir) = (WebServer::start(), WebServer::start_tls(Tls::default()), TempDir::new());
+    fs::write(dir.join("ca.pem"), gateway.ca_pem()).expect("the directory is ours");
+    let port = gateway.address().port();
+    let destination = format!("      - {{ type: prometheus, pushgateway: 'https://localhost:{port}', ca: ca.pem }}\n");
+    let finished = run(&dir, &web.url(), &destination).succeeded();
+    assert!(!finished.stderr.contains("publish-metrics"), "{}", finished.stderr);
+    assert!(!at(&gateway, "/metrics/job/").is_empty());
+
+    let destination = format!("      - {{ type: prometheus, pushgateway: 'https://localhost:{port}' }}\n");
+    run(&dir, &web.url(), &destination).succeeded().says(&["could not be sent to the Pushgateway localhost"]);
+}
+
+#[test]
 fn statsd_servers_get_datagrams_in_their_dialects() {
     let (web, dir) = (WebServer::start(), TempDir::new());
     let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("the loopback has free ports"));
@@ -92,7 +108,7 @@ fn statsd_servers_get_datagrams_in_their_dialects() {
 /// The lines of all datagrams that are there.
 fn received(socket: &UdpSocket) -> String {
     socket.set_read_timeout(Some(Duration::from_millis(200))).expect("it is a socket");
-    let (mut lines, mut datagram) = (String::new(), [0; 65_536]);
+    let (mut lines, mut datagram) = (String::new(), [0; 8192]);
     while let Ok(length) = socket.recv(&mut datagram) {
         lines.push_str(&String::from_utf8_lossy(&datagram[..length]));
         lines.push('\n');
@@ -180,18 +196,36 @@ fn destinations_that_fail_are_told_once_and_change_nothing() {
 }
 
 #[test]
+fn who_interrupts_twice_does_not_wait_for_a_silent_destination() {
+    let (web, silent, dir) = (WebServer::start(), WebServer::start(), TempDir::new());
+    let endpoint = format!("{}/no-answer", silent.url());
+    let destination = format!("      - {{ type: open-telemetry, metrics: {{ endpoint: '{endpoint}' }} }}\n");
+    let script = script(&dir, &web.url(), &destination);
+    let running = Pyperf::new(["run".into(), script.into_os_string()]).start();
+    silent.wait_for(1);
+    // Two that are not the same, as a signal that is already pending is not told twice.
+    running.interrupt();
+    running.terminate();
+    let finished = running.wait(PATIENCE);
+    assert!(finished.stderr.contains("the last time: interrupted"), "{}", finished.stderr);
+}
+
+#[test]
 fn what_is_not_published_is_said_before_the_run() {
     let dir = TempDir::new();
     let destinations = "      - { type: datadog, apiKey: x }\n      - type: open-telemetry\n        metrics: { exporter: otlp-grpc }\n        \
                         traces: { exporter: zipkin }\n      - { type: prometheus, pushgateway: 'me:s3cret@gateway' }\n";
     let script = script(&dir, "http://127.0.0.1:1", destinations);
-    let finished = Pyperf::new(["check".into(), script.into_os_string()]).run().ended_with(2).says(&[
+    let finished = Pyperf::new(["check".into(), script.into_os_string()]).run().ended_with(2);
+    for sentence in [
         "ignored: nothing is published to `datadog`",
         "pyperf publishes to prometheus, statsd, influxdb-statsd, open-telemetry",
         "ignored: nothing is published with the exporter `otlp-grpc`",
         "ignored: `traces` has no effect",
         "pyperf publishes metrics alone, not traces",
         "error: the `pushgateway` of publish-metrics is no address of http or https",
-    ]);
+    ] {
+        assert!(finished.stdout.contains(sentence), "{sentence} is missing in:\n{}", finished.stdout);
+    }
     assert!(!format!("{finished:?}").contains("s3cret"), "{finished:?}");
 }

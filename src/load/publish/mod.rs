@@ -28,6 +28,7 @@ use super::Broken;
 use crate::clock::Clock;
 use crate::recording::traffic::Window;
 use crate::scenario::publish::{Publication, Selection};
+use crate::stop::Stop;
 
 /// Windows that may wait to be sent. They come every ten seconds, and none takes longer than that.
 const WAITING: usize = 4;
@@ -119,7 +120,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Starts to send what comes through the outlet to all destinations, under the names that `name` gives. Ends by itself once
-    /// the outlet is gone.
+    /// the outlet is gone; what is under way when `hurry` is asked for gets a moment only.
     ///
     /// # Errors
     ///
@@ -127,15 +128,17 @@ impl Publisher {
     pub fn start(
         publications: &[Publication],
         clock: Clock,
+        hurry: &Stop,
         name: impl Fn(&Window) -> Published + Send + 'static,
     ) -> Result<(Self, Outlet), Broken> {
         let sinks = publications.iter().map(|publication| Sink::new(publication, clock)).collect::<Result<_, _>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (windows, receiver) = sync_channel(WAITING);
         let lost = Arc::<AtomicU64>::default();
+        let hurry = hurry.clone();
         let thread = std::thread::Builder::new()
             .name("publish".into())
-            .spawn(move || publish(runtime, &receiver, sinks, name))?;
+            .spawn(move || publish(runtime, &receiver, sinks, &hurry, name))?;
         Ok((Self { thread, lost: lost.clone() }, Outlet { windows, lost }))
     }
 
@@ -158,11 +161,12 @@ fn publish(
     runtime: Runtime,
     windows: &Receiver<Window>,
     mut sinks: Vec<Sink>,
+    hurry: &Stop,
     name: impl Fn(&Window) -> Published,
 ) -> Vec<Sink> {
     for window in windows {
         let published = name(&window);
-        runtime.block_on(join_all(sinks.iter_mut().map(|sink| sink.take(&published))));
+        runtime.block_on(join_all(sinks.iter_mut().map(|sink| sink.take(&published, hurry))));
     }
     // Look-ups of names that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
@@ -218,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_publisher_ends_with_its_outlet() {
-        let (publisher, outlet) = Publisher::start(&[], Clock::start(), |_| sample()).expect("a thread");
+        let (publisher, outlet) =
+            Publisher::start(&[], Clock::start(), &Stop::default(), |_| sample()).expect("a thread");
         drop(outlet);
         assert!(publisher.finish().is_empty());
     }

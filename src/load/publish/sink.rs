@@ -4,6 +4,7 @@
 //! connection of its own, as most servers close one that rests for ten seconds; proxies are not used, as Artillery uses none here.
 //! What is told of a failure names host and port, never headers, user, password or path.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -20,9 +21,14 @@ use crate::load::http::{Keep, Outgoing, Settings, SettingsError, Target, TlsSett
 use crate::printable::printable;
 use crate::random::{Random, mix};
 use crate::scenario::publish::{Otlp, Prometheus, Publication, Statsd};
+use crate::stop::Stop;
 
 /// How long a destination may take for one window; Artillery gives a Pushgateway as long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take once somebody wants the report now.
+const HURRY: Duration = Duration::from_millis(500);
+/// Between two looks whether somebody does.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// One destination.
 #[derive(Debug)]
@@ -65,10 +71,14 @@ impl Sink {
     }
 
     /// Sends a window, or counts why it could not be sent.
-    pub(super) async fn take(&mut self, published: &Published) {
+    pub(super) async fn take(&mut self, published: &Published, hurry: &Stop) {
         self.windows += 1;
-        let sent = tokio::time::timeout(PATIENCE, self.kind.send(published)).await;
-        if let Err(reason) = sent.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
+        let sent = tokio::select! {
+            sent = self.kind.send(published) => sent,
+            () = tokio::time::sleep(PATIENCE) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            () = hurried(hurry) => Err("interrupted".to_owned()),
+        };
+        if let Err(reason) = sent {
             self.failed += 1;
             self.reason = reason;
         }
@@ -103,6 +113,14 @@ impl Kind {
     }
 }
 
+/// Waits until somebody wants the end, and a moment longer.
+async fn hurried(stop: &Stop) {
+    while stop.reason().is_none() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(HURRY).await;
+}
+
 /// Host and port of an address, which is all of it that may be shown.
 fn host(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
@@ -117,8 +135,9 @@ fn chance(clock: Clock) -> Random {
 
 async fn datagrams(settings: &Statsd, lines: &[String]) -> Result<(), String> {
     let told = |error: std::io::Error| error.to_string();
-    let mut addresses = tokio::net::lookup_host((settings.host.as_str(), settings.port)).await.map_err(told)?;
-    let address = addresses.next().ok_or("the host has no address")?;
+    let found = tokio::net::lookup_host((settings.host.as_str(), settings.port)).await.map_err(told)?;
+    // Nobody tells whether a server listens: like Artillery, the address of version 4 where there is one.
+    let address = found.min_by_key(SocketAddr::is_ipv6).ok_or("the host has no address")?;
     let own = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(own).await.map_err(told)?;
     socket.connect(address).await.map_err(told)?;

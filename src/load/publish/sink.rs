@@ -164,7 +164,8 @@ impl Poster {
     ) -> Result<Self, SettingsError> {
         let authorities = authorities.map(|pem| pem.as_bytes().to_vec()).into_iter().collect();
         let tls = TlsSettings { authorities, ..TlsSettings::default() };
-        let transport = Transport::new(&Settings { timeout: PATIENCE, tls, ..Settings::default() }, clock)?;
+        // The patience is for all parts of an exchange together, so those of the transport must not run out at the same time.
+        let transport = Transport::new(&Settings { timeout: PATIENCE * 2, tls, ..Settings::default() }, clock)?;
         let mut map = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
         for (name, value) in headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

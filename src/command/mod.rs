@@ -6,6 +6,7 @@ mod dump;
 mod graphs;
 mod output;
 mod place;
+mod publish;
 mod render;
 mod run;
 mod signals;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::{check, output, signals};
+use super::{check, output, publish, signals};
 use crate::cli::{Console, Run};
 use crate::clock::{Clock, Moment};
 use crate::load::http::Proxies;
@@ -35,10 +35,13 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
 
     ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
     let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
-    let options = Options { seed: wish.script.seed, proxies: proxies(wish)?, grace: wish.grace };
+    let (publishing, windows) = publish::start(&script, clock, &stops)?;
+    let options = Options { seed: wish.script.seed, proxies: proxies(wish)?, grace: wish.grace, windows };
     let load = Load::start(script, &loaded.sources, options, clock, &stops)?;
     ui.follow_load(&load, &stops);
-    let traffic = load.finish()?;
+    let traffic = load.finish();
+    publishing.finish(ui);
+    let traffic = traffic?;
 
     let report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.labels);
     tell(ui, wish, &report);

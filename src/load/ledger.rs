@@ -6,6 +6,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::plan::Plan;
+use super::publish::Outlet;
 use crate::clock::{Clock, Moment};
 use crate::recording::traffic::{
     EndpointLabel, Failure, Failures, Latency, Numbers, PhaseRun, Progress, Signature, Tally, Traffic, Window,
@@ -17,6 +18,18 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Lateness below this is not worth a word.
 const LATE: Duration = Duration::from_millis(2);
+
+/// What the endpoints of a script are called, by their numbers.
+fn endpoint_labels(script: &Script) -> Vec<EndpointLabel> {
+    let label = |endpoint: &crate::scenario::endpoint::Endpoint| EndpointLabel {
+        method: endpoint.method.clone(),
+        path: endpoint.path.clone(),
+        query: endpoint.query.clone(),
+        name: endpoint.name.clone(),
+        metric: script.plugins.by_endpoint.metric(endpoint),
+    };
+    script.endpoints.iter().map(label).collect()
+}
 
 /// The books of a run.
 #[derive(Debug)]
@@ -33,17 +46,11 @@ pub(super) struct Ledger {
     seed: u64,
     clock: Clock,
     load_began: Option<Moment>,
+    outlet: Option<Outlet>,
 }
 
 impl Ledger {
     pub(super) fn new(script: &Script, seed: u64, clock: Clock) -> Self {
-        let endpoint = |endpoint: &crate::scenario::endpoint::Endpoint| EndpointLabel {
-            method: endpoint.method.clone(),
-            path: endpoint.path.clone(),
-            query: endpoint.query.clone(),
-            name: endpoint.name.clone(),
-            metric: script.plugins.by_endpoint.metric(endpoint),
-        };
         Self {
             window: Tally::default(),
             began: Moment::default(),
@@ -52,12 +59,19 @@ impl Ledger {
             failures: Failures::new(seed),
             phases: Vec::new(),
             scenarios: script.scenarios.iter().map(|scenario| scenario.name.clone()).collect(),
-            endpoints: script.endpoints.iter().map(endpoint).collect(),
+            endpoints: endpoint_labels(script),
             target: crate::redact::text(&script.target),
             seed,
             clock,
             load_began: None,
+            outlet: None,
         }
+    }
+
+    /// The same, with every window that is closed put into an outlet too.
+    pub(super) fn publishing(mut self, outlet: Option<Outlet>) -> Self {
+        self.outlet = outlet;
+        self
     }
 
     /// The load begins: from now on the phases of the plan follow one another.
@@ -92,8 +106,11 @@ impl Ledger {
 
     fn close(&mut self, ended: Moment) {
         if self.window.first.is_some() {
-            let numbers = Numbers::of(&self.window, &self.endpoints);
-            self.windows.push(Window { began: self.began, ended, numbers });
+            let window = Window { began: self.began, ended, numbers: Numbers::of(&self.window, &self.endpoints) };
+            if let Some(outlet) = &self.outlet {
+                outlet.offer(&window);
+            }
+            self.windows.push(window);
             self.total.add(&self.window);
             self.window.clear();
         }
@@ -142,6 +159,8 @@ impl Ledger {
     /// Closes the books.
     pub(super) fn finish(&mut self, now: Moment, cut_short: bool, abandoned: u64, driver_cpu: Duration) -> Traffic {
         self.close(now);
+        // That there is no more is told by the outlet's end.
+        self.outlet = None;
         Traffic {
             target: std::mem::take(&mut self.target),
             seed: self.seed,

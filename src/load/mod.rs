@@ -3,7 +3,7 @@
 //! One thread drives everything: it releases each user on its due time ([`plan`], [`driver`]), and every user is one light task
 //! that the one interpreter of flows ([`user`]) acts out. What happens is counted in the [`ledger`], which is handed back when the
 //! run is over. The engine knows nothing of the sampler; both stamp what they see with the same clock. It prints nothing: lines
-//! that a script logs leave through a bounded channel.
+//! that a script logs leave through a bounded channel, and so do windows that are to be published ([`publish`]).
 
 mod answer;
 mod compose;
@@ -14,6 +14,7 @@ pub mod http;
 mod ledger;
 mod lines;
 pub mod plan;
+pub mod publish;
 mod request;
 mod shared;
 mod timer;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use self::http::{Proxies, SettingsError};
 use self::plan::Plan;
+use self::publish::Outlet;
 use self::shared::Shared;
 use crate::clock::Clock;
 use crate::problem::{Advice, Exit};
@@ -52,6 +54,8 @@ pub struct Options {
     pub proxies: Proxies,
     /// How long users may go on once the run is told to stop.
     pub grace: Duration,
+    /// Where each window goes as soon as it is closed.
+    pub windows: Option<Outlet>,
 }
 
 /// Who tells a run to end.

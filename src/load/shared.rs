@@ -76,7 +76,7 @@ impl Shared {
             rows: script.payloads.iter().map(|_| AtomicU64::new(0)).collect(),
             weights: weights.collect(),
             common: Mutex::new(script.shared.clone()),
-            ledger: Mutex::new(Ledger::new(&script, options.seed, clock)),
+            ledger: Mutex::new(Ledger::new(&script, options.seed, clock).publishing(options.windows)),
             active: AtomicU64::new(0),
             ends: AtomicU64::new(0),
             sources: sources.clone(),

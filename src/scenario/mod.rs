@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | text and its places | [`source`], [`finding`], [`yaml`], [`node`], [`section`] |
 //! | the whole | [`load`], [`script`], [`review`] |
-//! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`length`] |
+//! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`publish`], [`length`] |
 //! | what users do | [`flow`], [`request`], [`endpoint`], [`capture`], [`expect`] |
 //! | what is evaluated later | [`template`], [`variables`], [`path`], [`expression`], [`extract`], [`jsonpath`], [`pattern`], [`javascript`] |
 
@@ -29,6 +29,7 @@ pub mod pattern;
 pub mod payload;
 pub mod phase;
 pub mod plugins;
+pub mod publish;
 pub mod request;
 pub mod review;
 pub mod script;

@@ -1,11 +1,13 @@
-//! The plugins of Artillery that are built in here: `ensure`, `expect`, `metrics-by-endpoint` and `apdex`.
+//! The plugins of Artillery that are built in here: `ensure`, `expect`, `metrics-by-endpoint`, `apdex` and `publish-metrics`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::expression::Expression;
 use super::finding::Findings;
 use super::node::{Kind, Node};
+use super::publish::{self, Publication};
 use super::section::{Section, number, one_or_more, text, truth};
 use super::source::Span;
 
@@ -20,6 +22,8 @@ pub struct Plugins {
     pub by_endpoint: ByEndpoint,
     /// The time in which a user is satisfied.
     pub apdex: Option<Duration>,
+    /// Where the numbers are sent while a run goes on.
+    pub publish: Vec<Publication>,
 }
 
 /// One thing that must hold at the end of the run.
@@ -118,10 +122,10 @@ impl ByEndpoint {
 }
 
 /// Plugins of Artillery that have no part here.
-const OTHERS: [&str; 6] = ["publish-metrics", "fake-data", "slack", "memory-inspector", "hls", "statsd"];
+const OTHERS: [&str; 5] = ["fake-data", "slack", "memory-inspector", "hls", "statsd"];
 
-/// Reads `config.plugins`, with `config.ensure` and `config.apdex`.
-pub fn read(config: &mut Section<'_>, findings: &mut Findings) -> Plugins {
+/// Reads `config.plugins`, with `config.ensure` and `config.apdex`; paths are relative to `folder`.
+pub fn read(config: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Plugins {
     let mut plugins = Plugins::default();
     let ensure = config.entry("ensure");
     let apdex = config.entry("apdex");
@@ -142,6 +146,9 @@ pub fn read(config: &mut Section<'_>, findings: &mut Findings) -> Plugins {
             has_apdex = true;
             let written = if entry.value.entries().is_empty() { apdex.map(|entry| &entry.value) } else { None };
             plugins.apdex = threshold(written.unwrap_or(&entry.value), findings);
+        }
+        if let Some(node) = section.take("publish-metrics") {
+            plugins.publish = publish::read(node, folder, findings);
         }
         for name in OTHERS {
             section.without_effect(name, "pyperf has no such plugin", findings);

@@ -113,7 +113,7 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
     let variables = config.take("variables").map(|node| variables(node, findings)).unwrap_or_default();
     let payloads = config.take("payload").map(|node| payload::read(node, around.folder, findings)).unwrap_or_default();
     let http = settings::read(&mut config, around.folder, findings);
-    let plugins = plugins::read(&mut config, findings);
+    let plugins = plugins::read(&mut config, around.folder, findings);
     let engine = config.take("engine").and_then(|node| text(node, "engine", findings));
     let processor = config.entry("processor").filter(|entry| entry.value.kind != Kind::Null);
     config.take("environments");

@@ -20,7 +20,7 @@ mod table;
 
 pub use apdex::Apdex;
 pub use checks::{Checked, check, held, text as checks_text};
-pub use metrics::{Metrics, Names};
+pub use metrics::{Metrics, Names, fields};
 
 use std::io::{self, Write};
 

@@ -85,6 +85,9 @@ fn conversation(request: &Received) -> Option<Answer> {
     if let Some(credentials) = path.strip_prefix("/basic-auth/") {
         return Some(guarded(request, &credentials.replacen('/', ":", 1)));
     }
+    if path.starts_with("/metrics/job/") {
+        return Some(Answer::of("text/plain", ""));
+    }
     match path {
         "/redirect-to" => {
             let status = u16::try_from(request.number("status", 302)).ok()?;

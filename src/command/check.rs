@@ -2,6 +2,7 @@
 
 use crate::load::plan::Plan;
 use crate::problem::{Exit, Problem};
+use crate::redact;
 use crate::scenario::finding::{Findings, Severity};
 use crate::scenario::load::{Wanted, load};
 use crate::scenario::script::Script;
@@ -52,7 +53,7 @@ pub(super) fn plan(script: &Script, seed: u64) -> String {
         counted_noun(script.phases.len(), "phase"),
         counted_noun(script.scenarios.len(), "scenario"),
         counted_noun(script.endpoints.iter().count(), "kind"),
-        script.target,
+        redact::text(&script.target),
     )
 }
 

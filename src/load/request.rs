@@ -26,6 +26,8 @@ use crate::scenario::template::Scope;
 
 /// Redirects that are followed, as by Artillery.
 const MOST_HOPS: usize = 10;
+/// Shorter values are not looked for: they are found in texts that have nothing to do with them.
+const SHORTEST_SECRET: usize = 8;
 /// How many headers of a failing answer are kept.
 const KEPT_HEADERS: usize = 40;
 
@@ -218,8 +220,9 @@ impl User {
         };
         for dislike in dislikes {
             failures.push(match dislike {
-                Dislike::Capture { what, why } => (FailureKind::Capture(what.clone()), format!("{what}: {why}")),
-                Dislike::Match { what, why } => (FailureKind::Match(what.clone()), format!("{what}: {why}")),
+                // No colon: behind the name of a secret it would announce its value, and the reason would be hidden.
+                Dislike::Capture { what, why } => (FailureKind::Capture(what.clone()), format!("{what} – {why}")),
+                Dislike::Match { what, why } => (FailureKind::Match(what.clone()), format!("{what} – {why}")),
             });
         }
         if self.place.is_some() {
@@ -239,7 +242,7 @@ impl User {
     }
 
     fn count_error(&self, request: &Request, code: &str, missed: &Judged, now: Moment) -> Failed {
-        let code = redact::text(code);
+        let code = self.shown(code);
         if self.place.is_some() {
             self.shared.ledger().tally().error(&code, Some(request.endpoint.index()), now);
         }
@@ -272,8 +275,8 @@ impl User {
         }
         let name = self.shared.script.endpoints.get(request.endpoint).and_then(|endpoint| endpoint.name.clone());
         let label = name.map_or_else(
-            || redact::text(url),
-            |name| if expect.names_only { name } else { format!("{} ({name})", redact::text(url)) },
+            || self.shown(url),
+            |name| if expect.names_only { name } else { format!("{} ({name})", self.shown(url)) },
         );
         if expect.format == Format::Json {
             let ok: Vec<_> = judged.iter().filter(|one| one.met).map(|one| one.name).collect();
@@ -289,7 +292,7 @@ impl User {
             } else {
                 format!("  not ok {} {}, got {}", one.name, one.expected, one.got)
             };
-            self.shared.lines.say(printable(&line, 300));
+            self.shared.lines.say(printable(&self.shown(&line), 300));
         }
     }
 
@@ -297,9 +300,10 @@ impl User {
     pub(super) fn refused(&self, span: Span, failed: &Failed) {
         let Some(place) = self.place else { return };
         let now = self.shared.now();
-        let code = redact::text(&printable(&failed.code, 200));
+        let secrets = self.secrets();
+        let code = printable(&without(&failed.code, &secrets), 200);
         let step = self.shared.step(span);
-        let detail = redact::text(&printable(&failed.detail, 300));
+        let detail = printable(&without(&failed.detail, &secrets), 300);
         let mut ledger = self.shared.ledger();
         ledger.tally().error(&code, None, now);
         let signature = Signature {
@@ -329,18 +333,36 @@ impl User {
             endpoint: Some(request.endpoint.index()),
             kind,
         };
-        let secrets = &self.shared.script.secrets;
-        self.shared.ledger().failure(signature, || traffic::Failure {
-            moment: told.timings.done,
-            user: place.number,
-            phase: place.phase,
-            request: printable(&without(&format!("{} {}", told.method, told.url), secrets), 500),
-            status: told.answer.map(|answer| answer.status.as_u16()),
-            headers: told.answer.map(|answer| kept_headers(&answer.headers, secrets)).unwrap_or_default(),
-            body: told.answer.map(|answer| kept_body(&answer.body, secrets)).unwrap_or_default(),
-            detail: printable(&without(&told.detail, secrets), 500),
-            timings: parts(told.timings),
+        self.shared.ledger().failure(signature, || {
+            let secrets = &self.secrets();
+            traffic::Failure {
+                moment: told.timings.done,
+                user: place.number,
+                phase: place.phase,
+                request: printable(&without(&format!("{} {}", told.method, told.url), secrets), 500),
+                status: told.answer.map(|answer| answer.status.as_u16()),
+                headers: told.answer.map(|answer| kept_headers(&answer.headers, secrets)).unwrap_or_default(),
+                body: told.answer.map(|answer| kept_body(&answer.body, secrets)).unwrap_or_default(),
+                detail: printable(&without(&told.detail, secrets), 500),
+                timings: parts(told.timings),
+            }
         });
+    }
+
+    /// Values that must not be shown: those of the script, and what this user knows under a name that announces a secret, such
+    /// as a captured token or the password of its row.
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.shared.script.secrets.clone();
+        let mind = self.mind();
+        let own = mind.variables.own().filter(|(name, _)| redact::is_secret(name));
+        let values = own.filter_map(|(_, value)| value.as_str()).filter(|value| value.len() >= SHORTEST_SECRET);
+        secrets.extend(values.map(str::to_owned));
+        secrets
+    }
+
+    /// A text without secrets.
+    pub(super) fn shown(&self, text: &str) -> String {
+        without(text, &self.secrets())
     }
 }
 
@@ -478,6 +500,8 @@ fn hide(json: &mut Value) {
                 }
             }
         }
+        // Servers send back what they were sent, as text inside their own JSON.
+        Value::String(text) => *text = redact::text(text),
         _ => {}
     }
 }

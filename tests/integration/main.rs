@@ -10,6 +10,7 @@ mod churn;
 mod containers;
 mod dump;
 mod idle;
+mod load_faults;
 mod load_http;
 mod matrix;
 mod permission;

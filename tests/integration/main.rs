@@ -11,6 +11,7 @@ mod containers;
 mod dump;
 mod idle;
 mod load_faults;
+mod load_flow;
 mod load_http;
 mod matrix;
 mod permission;

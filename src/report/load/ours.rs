@@ -30,6 +30,7 @@ pub(super) fn part(report: &LoadReport<'_>) -> Value {
         "version": VERSION,
         "seed": traffic.seed,
         "target": redact::text(&traffic.target),
+        "labels": report.labels.iter().map(|(name, text)| ((*name).to_owned(), text.as_str().into())).collect::<Map<_, _>>(),
         "startedAt": millis(traffic, traffic.began),
         "endedAt": millis(traffic, traffic.ended),
         "cutShort": traffic.cut_short,

@@ -13,6 +13,7 @@ mod idle;
 mod load_faults;
 mod load_flow;
 mod load_http;
+mod load_run;
 mod matrix;
 mod permission;
 mod recordings;

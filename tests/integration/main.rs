@@ -12,6 +12,7 @@ mod dump;
 mod idle;
 mod load_faults;
 mod load_flow;
+mod load_gunicorn;
 mod load_http;
 mod load_run;
 mod matrix;

@@ -5,15 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::load::{Load, Ran, UnderWay};
+use crate::support::load::{Load, Ran, UnderWay, counts};
 use crate::support::web::WebServer;
 use crate::support::web::ports::{FullBacklog, dead_port};
 use crate::support::web::proxy::Proxy;
 use crate::support::web::tls::{Certificate, Client, Tls};
-
-fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-}
 
 /// Two users that ask for a path, and for another one if they are answered.
 fn asking(target: &str, path: &str) -> UnderWay {

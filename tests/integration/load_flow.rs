@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::load::{Load, Ran};
+use crate::support::load::{Load, Ran, counts};
 use crate::support::web::WebServer;
 use crate::support::web::decoded;
+use crate::support::web::request::Received;
 
 /// Targets in the order in which they came.
 fn targets(server: &WebServer) -> Vec<String> {
@@ -16,13 +17,10 @@ fn targets(server: &WebServer) -> Vec<String> {
 
 /// How often each target came.
 fn tally(server: &WebServer) -> BTreeMap<String, u64> {
-    let mut tally = BTreeMap::new();
-    targets(server).into_iter().for_each(|target| *tally.entry(target).or_default() += 1);
-    tally
-}
-
-fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    targets(server).into_iter().fold(BTreeMap::new(), |mut tally, target| {
+        *tally.entry(target).or_default() += 1;
+        tally
+    })
 }
 
 /// The documents that came as bodies.
@@ -382,7 +380,7 @@ fn values_are_captured_from_everywhere() {
     .config("variables: { one: 1 }")
     .run()
     .succeeded();
-    let document = server.requests().last().map(|request| request.text()).unwrap_or_default();
+    let document = server.requests().last().map(Received::text).unwrap_or_default();
     let captured: Value = serde_json::from_str(&document).expect("a document");
     assert_eq!((&captured["header"], &captured["json"]), (&json!("yes"), &json!("second")));
     assert_eq!((&captured["filtered"], &captured["regexp"]), (&json!("first"), &json!("csrf-1234")));

@@ -1,7 +1,7 @@
 //! Load on a real gunicorn: connections that its workers close, reloads and deaths in the middle of a run; and what a stall of
 //! its one worker looks like from the moment at which requests were due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -10,17 +10,13 @@ use serde_json::json;
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::{Gunicorn, WorkerClass};
-use crate::support::load::{Load, Ran};
+use crate::support::load::{Load, Ran, counts};
 use crate::support::process;
 use crate::support::python::Python;
 use crate::support::temp_dir::TempDir;
 use crate::support::wait;
 use crate::support::web::WebServer;
 use crate::support::web::stalling::StallingServer;
-
-fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-}
 
 fn environment() -> Environment {
     Environment::new(&Python::shared(), Packages::Web)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::support::load::Load;
+use crate::support::load::{Load, counts};
 use crate::support::web::WebServer;
 use crate::support::web::decoded;
 use crate::support::web::request::Received;
@@ -13,10 +13,6 @@ use crate::support::web::request::Received;
 /// Method and target of all that came.
 fn asked(server: &WebServer) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.target)).collect()
-}
-
-fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
 fn last(server: &WebServer) -> Received {

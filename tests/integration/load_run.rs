@@ -1,20 +1,15 @@
 //! A run as a whole: its exit code, its checks, its files and texts, the limit of users, and what ends it before its time.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::load::{Load, Ran};
+use crate::support::load::{Load, Ran, counts};
 use crate::support::process;
 use crate::support::web::WebServer;
 use crate::support::web::ports::dead_port;
-
-fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-}
 
 /// A script with these phases, in YAML, whose users ask for a path and then for `/json`.
 fn phased(server: &WebServer, phases: &str, path: &str) -> Load {

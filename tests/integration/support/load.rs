@@ -16,6 +16,11 @@ use super::wait::PATIENCE;
 const SCRIPT: &str = "script.yaml";
 const REPORT: &str = "report.json";
 
+/// Counts by name, to compare counters with.
+pub fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
 /// A load test to be run.
 pub struct Load {
     dir: TempDir,

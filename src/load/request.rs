@@ -106,16 +106,14 @@ impl User {
             match again.and_then(|again| again.behind(&answer, &composed.url)) {
                 Some(_) if hop == MOST_HOPS => {
                     let failed = Failed::new("ERR_TOO_MANY_REDIRECTS", format!("more than {MOST_HOPS} redirects"));
-                    self.refused(request.span, &failed);
-                    return Err(failed);
+                    return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
                 Some(Ok(next)) => {
                     composed = Composed { keep: composed.keep, ..next };
                     due = timings.done;
                 }
                 Some(Err(failed)) => {
-                    self.refused(request.span, &failed);
-                    return Err(failed);
+                    return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
                 None => return self.judge(request, &composed.method, &composed.url, &timings, &answer),
             }
@@ -186,6 +184,16 @@ impl User {
             let words = format!("{} while {}", failure.detail, failure.stage.doing());
             let detail = if failure.detail.contains("while") { failure.detail.clone() } else { words };
             self.keep(request, kind, &Told { url, method: &request.method, timings, answer: partial, detail });
+        }
+        failed
+    }
+
+    /// What follows from a redirect that cannot be followed.
+    fn led_nowhere(&self, request: &Request, failed: Failed, url: &str, timings: &Timings, answer: &Answer) -> Failed {
+        if self.place.is_some() {
+            self.shared.ledger().tally().error(&failed.code, Some(request.endpoint.index()), timings.done);
+            let (kind, detail) = (FailureKind::Transport(failed.code.clone()), failed.detail.clone());
+            self.keep(request, kind, &Told { url, method: &request.method, timings, answer: Some(answer), detail });
         }
         failed
     }

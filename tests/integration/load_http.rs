@@ -304,7 +304,13 @@ fn a_redirect_may_be_kept_and_a_circle_ends() {
     assert_eq!(ran.counters_of("errors."), counts(&[("ERR_TOO_MANY_REDIRECTS", 1)]));
     assert_eq!(ran.counters_of("http.codes."), counts(&[("302", 12)]));
     assert_eq!(ran.users(), [1, 0, 1, 0]);
-    assert_eq!(ran.failure()["step"], json!(ran.place("/redirect-loop")));
+    let failure = ran.failure();
+    assert_eq!((&failure["step"], &failure["kind"]), (&json!(ran.place("/redirect-loop")), &json!("transport")));
+    assert_eq!((&failure["endpoint"], &failure["examples"][0]["status"]), (&json!("GET /redirect-loop"), &json!(302)));
+    let away = "get: { url: \"/redirect-to?url=ftp://elsewhere.example/\" }";
+    let ran = Load::of(&server.url(), [away, "get: { url: /never-reached }"]).run().succeeded();
+    assert_eq!(ran.counters_of("errors."), counts(&[("ERR_INVALID_URL", 1)]));
+    assert_eq!((&ran.failure()["examples"][0]["status"], ran.users()), (&json!(302), [1, 0, 1, 0]));
 }
 
 #[test]

@@ -408,6 +408,45 @@ fn an_interruption_in_before_sends_nobody() {
 }
 
 #[test]
+fn an_interruption_in_after_ends_it_and_nothing_else() {
+    let server = WebServer::start();
+    let load = Load::script(format!(
+        "config: {{ target: \"{}\", phases: [{{ duration: 20ms, arrivalCount: 1 }}] }}\nafter: {{ flow: [get: {{ url: /gate }}] }}\n\
+         scenarios: [{{ flow: [get: {{ url: /json }}] }}]\n",
+        server.url()
+    ))
+    .start();
+    server.wait_for(2);
+    load.running().interrupt();
+    load.running().stderr().wait_for("no more users arrive");
+    load.running().interrupt();
+    let ran = load.ended().succeeded();
+    assert_eq!((ran.users(), ran.counter("http.requests")), ([1, 1, 0, 0], 1));
+    ran.tells(&["`after` failed: interrupted\n", "All virtual users finished\n"]);
+}
+
+#[test]
+fn users_that_never_wait_can_be_ended_too() {
+    let server = WebServer::start();
+    let busy = "loop: [get: { url: /never-reached, ifTrue: \"1 > 2\" }]";
+    let load = Load::of(&server.url(), ["get: { url: /json }", busy]).users(2).arguments(["--grace", "0.1"]).start();
+    server.wait_for(2);
+    load.running().interrupt();
+    let ran = load.ended().ended_with(130);
+    assert_eq!((ran.users(), ran.own("/abandoned")), ([2, 0, 0, 0], &json!(2)));
+}
+
+#[test]
+fn the_end_of_the_terminal_is_an_interruption() {
+    let server = WebServer::start();
+    let load = endless(&server).arguments(["--grace", "0"]).start();
+    server.wait_for(1);
+    process::signal(load.running().pid(), Signal::SIGHUP);
+    let ran = load.ended().ended_with(130);
+    assert_eq!(ran.own("/cutShort"), &json!(true));
+}
+
+#[test]
 fn a_killed_pyperf_leaves_no_half_file() {
     let server = WebServer::start();
     let load = endless(&server).start();

@@ -48,7 +48,8 @@ pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
     let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
     format!(
-        "{users} users in {:.0} s, {} of {} and {} of requests against {}",
+        "{users} {} in {:.0} s, {} of {} and {} of requests against {}",
+        if users == 1 { "user" } else { "users" },
         plan.length().as_secs_f64(),
         counted_noun(script.phases.len(), "phase"),
         counted_noun(script.scenarios.len(), "scenario"),

@@ -273,6 +273,21 @@ fn a_proxy_wants_its_password_and_nobody_else_sees_it() {
 }
 
 #[test]
+fn errors_that_are_all_different_do_not_flood_the_report() {
+    let steps = ["get: { url: \"http://[{{ $uuid }}\" }"];
+    let ran = Load::of("http://127.0.0.1:1", steps).users(700).run().succeeded();
+    assert_eq!((ran.users(), ran.counter("http.requests")), ([700, 0, 700, 0], 0));
+    let errors = ran.counters_of("errors.");
+    assert_eq!(errors.values().sum::<u64>(), 700);
+    assert!(
+        errors.len() <= 600
+            && errors.keys().all(|code| code.starts_with("Invalid URL - http://[") || code == "(other)")
+    );
+    assert!(ran.finished.stdout.lines().count() < 150, "{}", ran.finished.stdout);
+    ran.tells(&["more kinds of errors\n", "    The step could not be made into a request, and nothing was sent.\n"]);
+}
+
+#[test]
 fn no_secret_is_in_what_pyperf_writes() {
     let server = WebServer::start();
     let target = server.url().replace("http://", "http://ann:plant-target@");

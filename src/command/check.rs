@@ -2,6 +2,7 @@
 
 use crate::load::plan::Plan;
 use crate::problem::{Exit, Problem};
+use crate::redact;
 use crate::scenario::finding::{Findings, Severity};
 use crate::scenario::load::{Wanted, load};
 use crate::scenario::script::Script;
@@ -47,12 +48,13 @@ pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
     let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
     format!(
-        "{users} users in {:.0} s: {}, {}, {} against {}",
+        "{users} {} in {:.0} s: {}, {}, {} against {}",
+        if users == 1 { "user" } else { "users" },
         plan.length().as_secs_f64(),
         counted_noun(script.phases.len(), "phase"),
         counted_noun(script.scenarios.len(), "scenario"),
         counted_noun(script.endpoints.iter().count(), "endpoint"),
-        script.target,
+        redact::text(&script.target),
     )
 }
 

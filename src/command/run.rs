@@ -76,7 +76,8 @@ fn verdict(wish: &Run, traffic: &Traffic, report: &LoadReport<'_>, interrupted: 
     let count = |name: &str| report.metrics.counters.get(name).copied().unwrap_or_default();
     let users = report.numbers.users;
     let refused: u64 = report.numbers.codes.range(400..).map(|(_, count)| count).sum();
-    if traffic.cut_short {
+    // Only an interruption sends users home, so those of a plan that was over by then were cut short as well.
+    if traffic.cut_short || traffic.abandoned > 0 {
         return Err(Problem::new(
             interrupted,
             "interrupted before the plan was over; this is what there was until then",

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::http::{Body, Missing};
 use crate::printable::printable;
 use crate::random::Random;
+use crate::redact;
 use crate::scenario::capture::From;
 use crate::scenario::extract::Answered;
 use crate::scenario::path::Path;
@@ -64,9 +65,12 @@ pub(super) fn take(
     for one in &request.matches {
         let value = find(&one.from, &answered, body, variables, random);
         let wanted = one.value.render(&mut Scope { variables, random });
+        let shown = |value: &Value| {
+            if redact::is_secret(&one.from.words) { redact::HIDDEN.to_owned() } else { shown(value) }
+        };
         let why = match value {
             Ok(value) if Some(&value) == wanted.as_ref() => continue,
-            Ok(value) => format!("it is {}, not {}", shown(&value), wanted.as_ref().map_or("undefined".into(), shown)),
+            Ok(value) => format!("it is {}, not {}", shown(&value), wanted.as_ref().map_or("undefined".into(), &shown)),
             Err(why) => why,
         };
         fatal |= one.strict;

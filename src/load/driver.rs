@@ -63,7 +63,7 @@ async fn before(shared: &Arc<Shared>, stops: &Stops) -> Result<(), Broken> {
         acted = user.act(flow, shared.now()) => acted,
         () = told(&stops.arrivals) => return Ok(()),
     };
-    acted.map_err(|failed| Broken::Before(crate::redact::text(&format!("{}: {}", failed.code, failed.detail))))?;
+    acted.map_err(|failed| Broken::Before(user.shown(&format!("{}: {}", failed.code, failed.detail))))?;
     shared.share(&user.mind().variables);
     Ok(())
 }
@@ -77,7 +77,7 @@ async fn after(shared: &Arc<Shared>, stops: &Stops) {
         () = told(&stops.users) => Some("interrupted".to_owned()),
     };
     if let Some(why) = failed {
-        shared.lines.say(format!("`after` failed: {}", crate::redact::text(&why)));
+        shared.lines.say(format!("`after` failed: {}", user.shown(&why)));
     }
 }
 

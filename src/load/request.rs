@@ -26,6 +26,8 @@ use crate::scenario::template::Scope;
 
 /// Redirects that are followed, as by Artillery.
 const MOST_HOPS: usize = 10;
+/// Shorter values are not looked for: they are found in texts that have nothing to do with them.
+const SHORTEST_SECRET: usize = 8;
 /// How many headers of a failing answer are kept.
 const KEPT_HEADERS: usize = 40;
 
@@ -104,16 +106,14 @@ impl User {
             match again.and_then(|again| again.behind(&answer, &composed.url)) {
                 Some(_) if hop == MOST_HOPS => {
                     let failed = Failed::new("ERR_TOO_MANY_REDIRECTS", format!("more than {MOST_HOPS} redirects"));
-                    self.refused(request.span, &failed);
-                    return Err(failed);
+                    return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
                 Some(Ok(next)) => {
                     composed = Composed { keep: composed.keep, ..next };
                     due = timings.done;
                 }
                 Some(Err(failed)) => {
-                    self.refused(request.span, &failed);
-                    return Err(failed);
+                    return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
                 None => return self.judge(request, &composed.method, &composed.url, &timings, &answer),
             }
@@ -188,6 +188,16 @@ impl User {
         failed
     }
 
+    /// What follows from a redirect that cannot be followed.
+    fn led_nowhere(&self, request: &Request, failed: Failed, url: &str, timings: &Timings, answer: &Answer) -> Failed {
+        if self.place.is_some() {
+            self.shared.ledger().tally().error(&failed.code, Some(request.endpoint.index()), timings.done);
+            let (kind, detail) = (FailureKind::Transport(failed.code.clone()), failed.detail.clone());
+            self.keep(request, kind, &Told { url, method: &request.method, timings, answer: Some(answer), detail });
+        }
+        failed
+    }
+
     /// What follows from an answer.
     fn judge(&self, request: &Request, method: &Method, url: &str, timings: &Timings, answer: &Answer) -> Done {
         let told = |detail: String| Told { url, method: method.as_str(), timings, answer: Some(answer), detail };
@@ -218,8 +228,9 @@ impl User {
         };
         for dislike in dislikes {
             failures.push(match dislike {
-                Dislike::Capture { what, why } => (FailureKind::Capture(what.clone()), format!("{what}: {why}")),
-                Dislike::Match { what, why } => (FailureKind::Match(what.clone()), format!("{what}: {why}")),
+                // No colon: behind the name of a secret it would announce its value, and the reason would be hidden.
+                Dislike::Capture { what, why } => (FailureKind::Capture(what.clone()), format!("{what} – {why}")),
+                Dislike::Match { what, why } => (FailureKind::Match(what.clone()), format!("{what} – {why}")),
             });
         }
         if self.place.is_some() {
@@ -239,7 +250,7 @@ impl User {
     }
 
     fn count_error(&self, request: &Request, code: &str, missed: &Judged, now: Moment) -> Failed {
-        let code = redact::text(code);
+        let code = self.shown(code);
         if self.place.is_some() {
             self.shared.ledger().tally().error(&code, Some(request.endpoint.index()), now);
         }
@@ -272,8 +283,8 @@ impl User {
         }
         let name = self.shared.script.endpoints.get(request.endpoint).and_then(|endpoint| endpoint.name.clone());
         let label = name.map_or_else(
-            || redact::text(url),
-            |name| if expect.names_only { name } else { format!("{} ({name})", redact::text(url)) },
+            || self.shown(url),
+            |name| if expect.names_only { name } else { format!("{} ({name})", self.shown(url)) },
         );
         if expect.format == Format::Json {
             let ok: Vec<_> = judged.iter().filter(|one| one.met).map(|one| one.name).collect();
@@ -289,7 +300,7 @@ impl User {
             } else {
                 format!("  not ok {} {}, got {}", one.name, one.expected, one.got)
             };
-            self.shared.lines.say(printable(&line, 300));
+            self.shared.lines.say(printable(&self.shown(&line), 300));
         }
     }
 
@@ -297,9 +308,10 @@ impl User {
     pub(super) fn refused(&self, span: Span, failed: &Failed) {
         let Some(place) = self.place else { return };
         let now = self.shared.now();
-        let code = redact::text(&printable(&failed.code, 200));
+        let secrets = self.secrets();
+        let code = printable(&without(&failed.code, &secrets), 200);
         let step = self.shared.step(span);
-        let detail = redact::text(&printable(&failed.detail, 300));
+        let detail = printable(&without(&failed.detail, &secrets), 300);
         let mut ledger = self.shared.ledger();
         ledger.tally().error(&code, None, now);
         let signature = Signature {
@@ -329,18 +341,36 @@ impl User {
             endpoint: Some(request.endpoint.index()),
             kind,
         };
-        let secrets = &self.shared.script.secrets;
-        self.shared.ledger().failure(signature, || traffic::Failure {
-            moment: told.timings.done,
-            user: place.number,
-            phase: place.phase,
-            request: printable(&without(&format!("{} {}", told.method, told.url), secrets), 500),
-            status: told.answer.map(|answer| answer.status.as_u16()),
-            headers: told.answer.map(|answer| kept_headers(&answer.headers, secrets)).unwrap_or_default(),
-            body: told.answer.map(|answer| kept_body(&answer.body, secrets)).unwrap_or_default(),
-            detail: printable(&without(&told.detail, secrets), 500),
-            timings: parts(told.timings),
+        self.shared.ledger().failure(signature, || {
+            let secrets = &self.secrets();
+            traffic::Failure {
+                moment: told.timings.done,
+                user: place.number,
+                phase: place.phase,
+                request: printable(&without(&format!("{} {}", told.method, told.url), secrets), 500),
+                status: told.answer.map(|answer| answer.status.as_u16()),
+                headers: told.answer.map(|answer| kept_headers(&answer.headers, secrets)).unwrap_or_default(),
+                body: told.answer.map(|answer| kept_body(&answer.body, secrets)).unwrap_or_default(),
+                detail: printable(&without(&told.detail, secrets), 500),
+                timings: parts(told.timings),
+            }
         });
+    }
+
+    /// Values that must not be shown: those of the script, and what this user knows under a name that announces a secret, such
+    /// as a captured token or the password of its row.
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.shared.script.secrets.clone();
+        let mind = self.mind();
+        let own = mind.variables.own().filter(|(name, _)| redact::is_secret(name));
+        let values = own.filter_map(|(_, value)| value.as_str()).filter(|value| value.len() >= SHORTEST_SECRET);
+        secrets.extend(values.map(str::to_owned));
+        secrets
+    }
+
+    /// A text without secrets.
+    pub(super) fn shown(&self, text: &str) -> String {
+        without(text, &self.secrets())
     }
 }
 
@@ -478,6 +508,8 @@ fn hide(json: &mut Value) {
                 }
             }
         }
+        // Servers send back what they were sent, as text inside their own JSON.
+        Value::String(text) => *text = redact::text(text),
         _ => {}
     }
 }

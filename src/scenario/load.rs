@@ -242,14 +242,18 @@ impl Loading<'_> {
         let folder =
             config.and_then(|path| path.parent()).map_or_else(|| ".".into(), |path| path.display().to_string());
         let script = self.wanted.files.first().map(|path| path.display().to_string());
-        HashMap::from([
+        let mut shared = HashMap::from([
             ("$processEnvironment".into(), json!(environ)),
             ("$env".into(), json!(environ)),
-            ("$environment".into(), json!(self.wanted.environment)),
             ("$dirname".into(), json!(if folder.is_empty() { "." } else { &folder })),
             ("$scenarioFile".into(), json!(script)),
             ("$testId".into(), json!(format!("t{:016x}", random.next()))),
-        ])
+        ]);
+        // Without `-e` it is undefined, which is not null.
+        if let Some(environment) = &self.wanted.environment {
+            shared.insert("$environment".into(), json!(environment));
+        }
+        shared
     }
 
     /// What paths in the script are relative to.
@@ -340,7 +344,8 @@ impl Rendering<'_> {
     fn is_known(&mut self, template: &Template, span: Span, for_users: bool) -> bool {
         let mut known = true;
         template.names(&mut |path| {
-            if self.variables.get(path).is_some() {
+            // Without `-e` there is no `$environment`, and that is no mistake.
+            if self.variables.get(path).is_some() || path.first() == "$environment" {
                 return;
             }
             known = false;

@@ -250,8 +250,12 @@ fn read_scenarios(
         Some(only) => one_scenario(nodes, only, reading),
         None => nodes.iter().enumerate().collect(),
     };
-    let scenarios: Vec<Scenario> =
+    let mut scenarios: Vec<Scenario> =
         chosen.iter().filter_map(|(index, node)| scenario(*index, node, engine, seed, reading)).collect();
+    if let (Some(_), [asked_for]) = (only, scenarios.as_mut_slice()) {
+        // Its weight says how often it runs beside others: 0 is common for one that is only run by its name.
+        asked_for.weight = asked_for.weight.max(1);
+    }
     if nodes.is_empty() {
         reading.findings.error(node.span, "there is no scenario", "");
     } else if !scenarios.is_empty() && scenarios.iter().all(|scenario| scenario.weight == 0) {

@@ -269,7 +269,8 @@ impl<'a> Composer<'a> {
     fn unquoted(&mut self, start: Range, end: Range) -> Composed {
         let from = self.byte(start.start);
         let to = self.byte(end.end).max(from);
-        let text = self.text[from..to].to_owned();
+        // Inside another map in braces the parser takes the blank behind it as a part of it.
+        let text = self.text[from..to].trim_end().to_owned();
         let length = u32::try_from(text.chars().count()).unwrap_or(1);
         let span = Span { length, ..self.span(start) };
         if !text.ends_with("}}") || text.contains('\n') {
@@ -438,11 +439,13 @@ mod tests {
 
     #[test]
     fn an_unquoted_template_is_the_text_that_it_looks_like() {
-        let (node, findings, _) =
-            read_all("a: {{ $processEnvironment.MAX }}\nb: [{{x}}, 2]\nc: {{ $randomNumber(1, 9) }}");
-        let meant = json!({"a": "{{ $processEnvironment.MAX }}", "b": ["{{x}}", 2], "c": "{{ $randomNumber(1, 9) }}"});
+        let (node, findings, _) = read_all(
+            "a: {{ $processEnvironment.MAX }}\nb: [{{x}}, 2]\nc: {{ $randomNumber(1, 9) }}\nd: [{ e: {{ y }}, f: {{ z }} }]",
+        );
+        let meant = json!({"a": "{{ $processEnvironment.MAX }}", "b": ["{{x}}", 2], "c": "{{ $randomNumber(1, 9) }}",
+            "d": [{"e": "{{ y }}", "f": "{{ z }}"}]});
         assert_eq!(node.map(|node| node.to_value()), Some(meant));
-        assert_eq!(findings.count(Severity::Changed), 3);
+        assert_eq!(findings.count(Severity::Changed), 5);
         assert!(!findings.has_errors());
     }
 

@@ -110,6 +110,8 @@ fn of_code(code: &str) -> &'static str {
         "EPIPE" => "The server closed the connection while the request was being sent.",
         "ETIMEDOUT" | "ERR_SOCKET_TIMEOUT" => "No answer came within the time limit of the script.",
         "ENOTFOUND" | "EAI_AGAIN" => "The name of the host could not be looked up.",
+        "ERR_TOO_MANY_REDIRECTS" => "The server redirects in a circle, or more often than is followed.",
+        "ERR_INVALID_URL" => "The server redirects to an address that cannot be asked for over HTTP.",
         "EMFILE" | "ENFILE" => "This machine ran out of open files: raise its limit (ulimit -n).",
         "EADDRNOTAVAIL" => "This machine ran out of local ports: too many connections are opened and closed.",
         _ => "",

@@ -31,6 +31,7 @@ pub(super) fn part(report: &LoadReport<'_>) -> Value {
         "labels": report.labels.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text.as_str()))).collect::<Map<_, _>>(),
         "seed": traffic.seed,
         "target": redact::text(&traffic.target),
+        "labels": report.labels.iter().map(|(name, text)| ((*name).to_owned(), text.as_str().into())).collect::<Map<_, _>>(),
         "startedAt": millis(traffic, traffic.began),
         "endedAt": millis(traffic, traffic.ended),
         "cutShort": traffic.cut_short,

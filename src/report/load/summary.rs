@@ -15,6 +15,8 @@ use crate::recording::traffic::{Numbers, Traffic};
 
 /// The longest name of a scenario or of an error.
 const LONGEST_NAME: usize = 200;
+/// Kinds of errors that are listed.
+const MOST_ERRORS: usize = 40;
 
 /// The summary, `All virtual users finished` first.
 pub(super) fn text(report: &LoadReport<'_>, zone: &TimeZone) -> String {
@@ -36,8 +38,20 @@ pub(super) fn text(report: &LoadReport<'_>, zone: &TimeZone) -> String {
         let _ = writeln!(out, "    {name}: {count} ({}%)", decimals(percent, 3));
     }
     list(&mut out, "Codes", numbers.codes.iter());
-    list(&mut out, "Errors", numbers.errors.iter());
+    errors(&mut out, numbers);
     out
+}
+
+/// The errors by name; of very many kinds, as of addresses that are all different, the most frequent.
+fn errors(out: &mut String, numbers: &Numbers) {
+    let mut shown: Vec<(&String, &u64)> = numbers.errors.iter().collect();
+    shown.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    shown.truncate(MOST_ERRORS);
+    shown.sort();
+    list(out, "Errors", shown.into_iter());
+    if numbers.errors.len() > MOST_ERRORS {
+        let _ = writeln!(out, "    and {} more kinds of errors", numbers.errors.len() - MOST_ERRORS);
+    }
 }
 
 fn ending(traffic: &Traffic) -> String {

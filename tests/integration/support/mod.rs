@@ -8,6 +8,7 @@ pub mod environment;
 pub mod gunicorn;
 pub mod http;
 pub mod large_recording;
+pub mod load;
 pub mod namespace;
 pub mod output;
 pub mod process;

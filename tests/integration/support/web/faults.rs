@@ -20,7 +20,7 @@ pub enum After {
 pub type Fault = fn(&Received, &Stage, &mut Wire) -> io::Result<After>;
 
 /// Where an endless answer ends if the client never closes.
-const ENOUGH: u64 = 256 * 1024 * 1024;
+const ENOUGH: u64 = 16 * 1024 * 1024 * 1024;
 
 const BLOCK: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 
@@ -43,6 +43,9 @@ pub fn of(path: &str) -> Option<Fault> {
             |_, _, wire| close_after(wire, b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 0\r\n\r\n")
         }
         "/not-http" => |_, _, wire| close_after(wire, &[0, 255, 17, 3, 1, 0, 128, 10, 13, 10, 200, 7]),
+        "/short-sizes" => {
+            |_, _, wire| close_after(wire, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        }
         "/bad-chunk" => |_, _, wire| {
             close_after(wire, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnot a size\r\n")
         },

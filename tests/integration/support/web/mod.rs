@@ -125,6 +125,11 @@ impl WebServer {
         self.stage.one.open();
     }
 
+    /// Holds the answers of `/gate`, as from the start.
+    pub fn close_gate(&self) {
+        self.stage.one.close();
+    }
+
     /// The certificate of the authority that a client must trust. Panics for plain HTTP, as [`WebServer::client_pem`] does.
     pub fn ca_pem(&self) -> String {
         self.authority.as_ref().expect("it was started with TLS").certificate()

@@ -47,8 +47,9 @@ pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
     let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
     format!(
-        "{users} users in {:.0} s, {} of {} and {} of requests against {}",
-        plan.length().as_secs_f64(),
+        "{} in {} s, {} of {} and {} of requests against {}",
+        counted_noun(usize::try_from(users).unwrap_or(usize::MAX), "user"),
+        (plan.length().as_secs_f64() * 10.0).round() / 10.0,
         counted_noun(script.phases.len(), "phase"),
         counted_noun(script.scenarios.len(), "scenario"),
         counted_noun(script.endpoints.iter().count(), "kind"),

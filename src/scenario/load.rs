@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use serde_json::{Value, json};
 
@@ -113,7 +114,11 @@ impl Loading<'_> {
         for path in self.wanted.files.iter().chain(&self.wanted.config) {
             let node = self.file(path)?;
             if !matches!(node.kind, Kind::Map(_)) {
-                self.findings.error(node.span, format!("{} is no script", path.display()), "a script is a map");
+                let beside = match node.kind {
+                    Kind::Null => "there is nothing in it".to_owned(),
+                    _ => format!("a script is a map with `config` and `scenarios`, this is {}", node.what()),
+                };
+                self.findings.error(node.span, format!("{} is no script", path.display()), &beside);
                 return None;
             }
             match &mut root {
@@ -146,8 +151,22 @@ impl Loading<'_> {
             Ok(_) => std::fs::read(path).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
-        text.map_err(|why| self.findings.error(None, format!("cannot read the {what} {}", path.display()), &why)).ok()
+        match text.map(String::from_utf8) {
+            Ok(Ok(text)) => return Some(text),
+            Ok(Err(error)) => self.say_not_utf8(path, what, &error),
+            Err(why) => self.findings.error(None, format!("cannot read the {what} {}", path.display()), &why),
+        }
+        None
+    }
+
+    fn say_not_utf8(&mut self, path: &Path, what: &str, error: &FromUtf8Error) {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (line, column) =
+            (good.matches('\n').count() + 1, good.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
+        let source = self.sources.add(path.display().to_string(), String::from_utf8_lossy(error.as_bytes()));
+        let span = Span { source, line: small(line), column: small(column), length: 1 };
+        self.findings.error(span, format!("cannot read the {what} {}", path.display()), "this is not UTF-8");
     }
 
     fn lay_environment(&mut self, root: &mut Node) {
@@ -286,8 +305,19 @@ struct Rendering<'a> {
     findings: &'a mut Findings,
 }
 
-/// Parts of `config` whose templates may wait for a user's variables.
-const FOR_USERS: [&str; 4] = ["defaults", "variables", "ws", "socketio"];
+/// What becomes of a template of `config` in which something is not known.
+#[derive(Clone, Copy)]
+enum Unknown {
+    /// The script cannot run.
+    Refused,
+    /// It waits for a user's variables.
+    ForUsers,
+    /// It is no template.
+    Kept,
+}
+
+/// Parts that have no effect, so that it does not matter what is in them.
+const UNUSED: [&str; 3] = ["environments", "ws", "socketio"];
 
 impl Rendering<'_> {
     fn config(&mut self, config: &mut Node) {
@@ -295,30 +325,33 @@ impl Rendering<'_> {
         for entry in entries {
             match entry.key.as_str() {
                 // Those that were wanted are part of `config` by now.
-                "environments" => {}
+                key if UNUSED.contains(&key) => {}
                 "http" => {
                     if let Kind::Map(entries) = &mut entry.value.kind {
                         for entry in entries {
-                            self.node(&mut entry.value, entry.key == "defaults");
+                            let unknown = if entry.key == "defaults" { Unknown::ForUsers } else { Unknown::Refused };
+                            self.node(&mut entry.value, unknown);
                         }
                     }
                 }
-                key => self.node(&mut entry.value, FOR_USERS.contains(&key)),
+                "defaults" => self.node(&mut entry.value, Unknown::ForUsers),
+                "variables" => self.node(&mut entry.value, Unknown::Kept),
+                _ => self.node(&mut entry.value, Unknown::Refused),
             }
         }
     }
 
-    /// Fills a node in. `for_users`: what is not known yet may become known to a user.
-    fn node(&mut self, node: &mut Node, for_users: bool) {
+    /// Fills a node in.
+    fn node(&mut self, node: &mut Node, unknown: Unknown) {
         match &mut node.kind {
-            Kind::List(nodes) => nodes.iter_mut().for_each(|node| self.node(node, for_users)),
-            Kind::Map(entries) => entries.iter_mut().for_each(|entry| self.node(&mut entry.value, for_users)),
+            Kind::List(nodes) => nodes.iter_mut().for_each(|node| self.node(node, unknown)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|entry| self.node(&mut entry.value, unknown)),
             Kind::Text(text) => {
                 let template = Template::of_text(text);
                 if template.is_fixed() {
                     return;
                 }
-                if self.is_known(&template, node.span, for_users) {
+                if self.is_known(&template, node.span, unknown) {
                     let mut scope = Scope { variables: &self.variables, random: &mut self.random };
                     let value = template.render(&mut scope).unwrap_or_default();
                     *node = Node::of_value(value, node.span);
@@ -328,7 +361,7 @@ impl Rendering<'_> {
         }
     }
 
-    fn is_known(&mut self, template: &Template, span: Span, for_users: bool) -> bool {
+    fn is_known(&mut self, template: &Template, span: Span, unknown: Unknown) -> bool {
         let mut known = true;
         template.names(&mut |path| {
             if self.variables.get(path).is_some() {
@@ -337,10 +370,23 @@ impl Rendering<'_> {
             known = false;
             if let Some(name) = review::unset(path, self.environ) {
                 review::say_unset(&name, span, self.findings);
-            } else if !for_users {
-                let beside =
-                    "config knows $processEnvironment, $env, $environment, $dirname and what --variables gives";
-                self.findings.error(span, format!("`{}` is not known here", path.text()), beside);
+                return;
+            }
+            let name = path.text();
+            match unknown {
+                Unknown::Refused => {
+                    let beside =
+                        "config knows $processEnvironment, $env, $environment, $dirname and what --variables gives";
+                    self.findings.error(span, format!("`{name}` is not known here"), beside);
+                }
+                Unknown::ForUsers => {
+                    let beside = "Artillery fills `config` in before there are users, and makes it `undefined`";
+                    self.findings.changed(span, format!("`{name}` is filled in for each user"), beside);
+                }
+                Unknown::Kept => {
+                    let beside = "one variable cannot be made of another; Artillery makes it `undefined`";
+                    self.findings.changed(span, format!("`{name}` is not known here, and the text stays"), beside);
+                }
             }
         });
         known

@@ -102,9 +102,6 @@ impl Default for ByEndpoint {
     }
 }
 
-/// Plugins of Artillery that have no part here.
-const OTHERS: [&str; 6] = ["publish-metrics", "fake-data", "slack", "memory-inspector", "hls", "statsd"];
-
 /// Reads `config.plugins`, with `config.ensure` and `config.apdex`.
 pub fn read(config: &mut Section<'_>, findings: &mut Findings) -> Plugins {
     let mut plugins = Plugins::default();
@@ -128,10 +125,8 @@ pub fn read(config: &mut Section<'_>, findings: &mut Findings) -> Plugins {
             let written = if entry.value.entries().is_empty() { apdex.map(|entry| &entry.value) } else { None };
             plugins.apdex = threshold(written.unwrap_or(&entry.value), findings);
         }
-        for name in OTHERS {
-            section.without_effect(name, "pyperf has no such plugin", findings);
-        }
-        section.end(findings);
+        let sentence = |name: &str| format!("pyperf has no plugin `{name}`");
+        section.end_saying(&sentence, "it has ensure, expect, metrics-by-endpoint and apdex", findings);
     }
     for (entry, is_on) in [(ensure, has_ensure), (apdex, has_apdex)] {
         if let Some(entry) = entry.filter(|_| !is_on) {

@@ -20,6 +20,8 @@ use super::source::{SourceId, Sources, Span};
 pub const LARGEST: usize = 1 << 20;
 /// The deepest nesting.
 const DEEPEST: usize = 64;
+const TOO_DEEP: &str = "nested deeper than 64 levels";
+const SPACES: &str = "YAML is indented by spaces";
 /// Nodes of one script, those that aliases repeat among them.
 const MOST_NODES: usize = 100_000;
 /// Bytes of text in all nodes together, those that aliases repeat among them.
@@ -111,25 +113,41 @@ impl<'a> Composer<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Range), Broken> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => {
-                let at = *error.marker();
-                let span = self.span(Range { start: at, end: at });
-                let line = self.text.lines().nth(at.line().saturating_sub(1)).unwrap_or_default();
-                // `target: {{ x }}/path` is no YAML, and what the parser says of it helps nobody.
-                let beside = if line.contains(": {{") || line.trim_start().starts_with("- {{") {
-                    "a value that begins with {{ and goes on behind }} needs quotes"
-                } else {
-                    ""
-                };
-                Err(Broken { sentence: format!("this is not YAML: {}", error.info()), beside: beside.to_owned(), span })
-            }
+            Some(Err(error)) => Err(self.malformed(*error.marker(), error.info())),
             None => Ok((Event::StreamEnd, Range::default())),
         }
     }
 
+    /// What the parser says, and what its author has probably done.
+    fn malformed(&self, at: Marker, said: &str) -> Broken {
+        let mut span = self.span(Range { start: at, end: at });
+        let line = self.text.lines().nth(at.line().saturating_sub(1)).unwrap_or_default();
+        let indentation = line.chars().take_while(|letter| letter.is_whitespace());
+        let beside = if said.contains("recursion limit") {
+            return Broken { sentence: TOO_DEEP.to_owned(), beside: String::new(), span };
+        } else if let ("while parsing node, found unknown anchor", Some(name)) = (said, alias_at(line, at.col())) {
+            span.length = u32::try_from(name.chars().count()).unwrap_or(1).saturating_add(1);
+            let beside = format!("`&{name}` has to stand above it");
+            return Broken { sentence: format!("the alias `*{name}` stands for nothing"), beside, span };
+        } else if let Some(tab) = indentation.clone().position(|letter| letter == '\t') {
+            span.column = u32::try_from(tab).unwrap_or(u32::MAX).saturating_add(1);
+            return Broken { sentence: "this line begins with a tab".to_owned(), beside: SPACES.to_owned(), span };
+        } else if line.contains(": {{") || line.trim_start().starts_with("- {{") {
+            // `target: {{ x }}/path` is no YAML, and what the parser says of it helps nobody.
+            "a value that begins with {{ and goes on behind }} needs quotes"
+        } else if said.contains("quoted scalar") {
+            "is this quote closed?"
+        } else if said.contains("did not find expected key") {
+            "keys of one map stand below each other"
+        } else {
+            ""
+        };
+        Broken { sentence: format!("this is not YAML: {said}"), beside: beside.to_owned(), span }
+    }
+
     fn node(&mut self, event: Event<'a>, range: Range, depth: usize) -> Composed {
         if depth > DEEPEST {
-            return Err(self.broken(range, &format!("nested deeper than {DEEPEST} levels"), ""));
+            return Err(self.broken(range, TOO_DEEP, ""));
         }
         let composed = match event {
             Event::Alias(anchor) => return self.alias(anchor, range),
@@ -162,14 +180,15 @@ impl<'a> Composer<'a> {
 
     fn alias(&mut self, anchor: usize, range: Range) -> Composed {
         let Some((_, weight)) = self.anchors.get(&anchor) else {
-            return Err(self.broken(range, "this alias stands for something that contains it", ""));
+            return Err(self.broken(range, "this alias stands for something that contains it", "it would never end"));
         };
         // Paid for before it is copied.
         let weight = *weight;
         self.spend(weight, range)?;
         let copy = self.anchors.get(&anchor).cloned();
-        let (mut node, weight) =
-            copy.ok_or_else(|| self.broken(range, "this alias stands for something that contains it", ""))?;
+        let (mut node, weight) = copy.ok_or_else(|| {
+            self.broken(range, "this alias stands for something that contains it", "it would never end")
+        })?;
         node.span = self.span(range);
         Ok((node, weight))
     }
@@ -213,11 +232,13 @@ impl<'a> Composer<'a> {
             let (key, cost) = self.node(event, range, depth + 1)?;
             weight = weight.plus(cost);
             let (event, value_range) = self.next()?;
+            let anchors = self.anchors.len();
             let (value, cost) = self.node(event, value_range, depth + 1)?;
+            let holds_anchor = self.anchors.len() > anchors;
             weight = weight.plus(cost);
             match name_of(&key) {
                 Some(name) if name == "<<" => self.merge(value, value_range, &mut merged)?,
-                Some(name) => self.insert(Entry { key: name, span: key.span, value }, &mut entries),
+                Some(name) => self.insert(Entry { key: name, span: key.span, value, holds_anchor }, &mut entries),
                 None if self.is_template(start) => template = true,
                 None => return Err(self.broken(range, "a key is a text", "this one is not")),
             }
@@ -325,6 +346,13 @@ impl<'a> Composer<'a> {
     fn broken(&self, range: Range, sentence: &str, beside: &str) -> Broken {
         Broken { sentence: sentence.to_owned(), beside: beside.to_owned(), span: self.span(range) }
     }
+}
+
+/// The name of the alias at a column of a line, counted from 0.
+fn alias_at(line: &str, column: usize) -> Option<String> {
+    let name = line.chars().skip(column).skip_while(|letter| *letter == '*');
+    let name: String = name.take_while(|letter| !letter.is_whitespace() && !",[]{}".contains(*letter)).collect();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn own_text(node: &Node) -> usize {

@@ -22,7 +22,7 @@ pub const LARGEST: usize = 1 << 20;
 const DEEPEST: usize = 64;
 const TOO_DEEP: &str = "nested deeper than 64 levels";
 const SPACES: &str = "YAML is indented by spaces";
-/// Nodes of one script, those that aliases repeat among them.
+/// Nodes of one script, those that anchors keep and aliases repeat among them.
 const MOST_NODES: usize = 100_000;
 /// Bytes of text in all nodes together, those that aliases repeat among them.
 const MOST_TEXT: usize = 8 << 20;
@@ -77,6 +77,25 @@ impl Weight {
 
     const fn too_much(self) -> bool {
         self.nodes > MOST_NODES || self.text > MOST_TEXT
+    }
+}
+
+/// The entries of a map, of equal keys the first one.
+#[derive(Default)]
+struct Unique {
+    entries: Vec<Entry>,
+    lines: HashMap<String, u32>,
+}
+
+impl Unique {
+    /// The line of the first one, where there is one already.
+    fn add(&mut self, entry: Entry) -> Option<u32> {
+        if let Some(line) = self.lines.get(&entry.key) {
+            return Some(*line);
+        }
+        self.lines.insert(entry.key.clone(), entry.span.line);
+        self.entries.push(entry);
+        None
     }
 }
 
@@ -155,15 +174,15 @@ impl<'a> Composer<'a> {
                 let kind = self.scalar(&text, style, tag.as_deref(), range)?;
                 let weight = Weight { nodes: 1, text: text.len() };
                 let node = Node { kind, span: self.span(range) };
-                self.anchored(anchor, (node, weight))
+                self.anchored(anchor, (node, weight), range)?
             }
             Event::SequenceStart(anchor, _) => {
                 let list = self.list(range, depth)?;
-                self.anchored(anchor, list)
+                self.anchored(anchor, list, range)?
             }
             Event::MappingStart(anchor, _) => {
                 let map = self.map(range, depth)?;
-                self.anchored(anchor, map)
+                self.anchored(anchor, map, range)?
             }
             _ => return Err(self.broken(range, "this is not YAML", "")),
         };
@@ -171,11 +190,13 @@ impl<'a> Composer<'a> {
         Ok(composed)
     }
 
-    fn anchored(&mut self, anchor: usize, composed: (Node, Weight)) -> (Node, Weight) {
+    /// Keeps a copy for the aliases to come. It is paid for: anchors within anchors are copies of copies.
+    fn anchored(&mut self, anchor: usize, composed: (Node, Weight), range: Range) -> Composed {
         if anchor > 0 {
+            self.spend(composed.1, range)?;
             self.anchors.insert(anchor, composed.clone());
         }
-        composed
+        Ok(composed)
     }
 
     fn alias(&mut self, anchor: usize, range: Range) -> Composed {
@@ -196,7 +217,11 @@ impl<'a> Composer<'a> {
     fn spend(&mut self, weight: Weight, range: Range) -> Result<(), Broken> {
         self.spent = self.spent.plus(weight);
         if self.spent.too_much() {
-            return Err(self.broken(range, "aliases make this script too large", "it is not read any further"));
+            return Err(self.broken(
+                range,
+                "anchors and aliases make this script too large",
+                "it is not read any further",
+            ));
         }
         Ok(())
     }
@@ -217,8 +242,8 @@ impl<'a> Composer<'a> {
     }
 
     fn map(&mut self, start: Range, depth: usize) -> Composed {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut merged: Vec<Entry> = Vec::new();
+        let mut own = Unique::default();
+        let mut merged = Unique::default();
         let mut weight = Weight { nodes: 1, text: 0 };
         let mut template = false;
         loop {
@@ -238,32 +263,27 @@ impl<'a> Composer<'a> {
             weight = weight.plus(cost);
             match name_of(&key) {
                 Some(name) if name == "<<" => self.merge(value, value_range, &mut merged)?,
-                Some(name) => self.insert(Entry { key: name, span: key.span, value, holds_anchor }, &mut entries),
+                Some(name) => self.insert(Entry { key: name, span: key.span, value, holds_anchor }, &mut own),
                 None if self.is_template(start) => template = true,
                 None => return Err(self.broken(range, "a key is a text", "this one is not")),
             }
         }
         // What was written in the map itself wins over what was merged into it.
-        for entry in merged {
-            if !entries.iter().any(|own| own.key == entry.key) {
-                entries.push(entry);
-            }
+        for entry in merged.entries {
+            own.add(entry);
         }
-        Ok((Node::map(entries, self.span(start)), weight))
+        Ok((Node::map(own.entries, self.span(start)), weight))
     }
 
-    fn insert(&mut self, entry: Entry, entries: &mut Vec<Entry>) {
-        match entries.iter().find(|other| other.key == entry.key) {
-            Some(first) => {
-                let beside = format!("the first one is on line {}", first.span.line);
-                self.findings.error(entry.span, format!("the key `{}` stands here twice", entry.key), &beside);
-            }
-            None => entries.push(entry),
+    fn insert(&mut self, entry: Entry, own: &mut Unique) {
+        let (span, sentence) = (entry.span, format!("the key `{}` stands here twice", entry.key));
+        if let Some(line) = own.add(entry) {
+            self.findings.error(span, sentence, &format!("the first one is on line {line}"));
         }
     }
 
     /// `<<: *a` and `<<: [*a, *b]`: of equal keys the first counts.
-    fn merge(&mut self, value: Node, range: Range, merged: &mut Vec<Entry>) -> Result<(), Broken> {
+    fn merge(&mut self, value: Node, range: Range, merged: &mut Unique) -> Result<(), Broken> {
         let maps = match value.kind {
             Kind::List(nodes) => nodes,
             _ => vec![value],
@@ -273,9 +293,7 @@ impl<'a> Composer<'a> {
                 return Err(self.broken(range, "`<<` merges maps", &format!("this is {}", map.what())));
             };
             for entry in entries {
-                if !merged.iter().any(|other| other.key == entry.key) {
-                    merged.push(entry);
-                }
+                merged.add(entry);
             }
         }
         Ok(())

@@ -8,6 +8,7 @@
 mod attach;
 mod churn;
 mod containers;
+mod corpus;
 mod dump;
 mod idle;
 mod matrix;

@@ -45,7 +45,7 @@ fn counted(findings: &Findings) -> String {
 /// What would be run, in a line.
 pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
-    let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
+    let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).fold(0, u64::saturating_add);
     format!(
         "{} in {} s, {} of {} and {} of requests against {}",
         counted_noun(usize::try_from(users).unwrap_or(usize::MAX), "user"),

@@ -13,7 +13,7 @@ use super::finding::Findings;
 use super::node::{Kind, Lists, Node, lay_over};
 use super::review;
 use super::script::{self, Script, Surroundings};
-use super::source::{SourceId, Sources, Span};
+use super::source::{SourceId, Sources, Span, lines};
 use super::template::{Scope, Template};
 use super::variables::Variables;
 use super::yaml;
@@ -160,11 +160,12 @@ impl Loading<'_> {
     }
 
     fn say_not_utf8(&mut self, path: &Path, what: &str, error: &FromUtf8Error) {
-        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        // What cannot be read has become one character.
+        let until = text.get(..error.utf8_error().valid_up_to()).unwrap_or_default().to_owned() + "\u{fffd}";
+        let (line, column) = lines(&until).fold((0, 0), |(line, _), text| (line + 1, text.chars().count()));
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let (line, column) =
-            (good.matches('\n').count() + 1, good.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
-        let source = self.sources.add(path.display().to_string(), String::from_utf8_lossy(error.as_bytes()));
+        let source = self.sources.add(path.display().to_string(), text);
         let span = Span { source, line: small(line), column: small(column), length: 1 };
         self.findings.error(span, format!("cannot read the {what} {}", path.display()), "this is not UTF-8");
     }
@@ -185,7 +186,7 @@ impl Loading<'_> {
         if let Some(target) = &self.wanted.target {
             let source = self.sources.add("--target", target.clone());
             let span = whole(source, target);
-            *root.entry("config")?.entry("target")? = Node::text(target.clone(), span);
+            *self.place_in_config(root, "target")? = Node::text(target.clone(), span);
         }
         if let Some(path) = &self.wanted.payload {
             self.lay_payload(root, path);
@@ -195,6 +196,17 @@ impl Loading<'_> {
             lay_over(root, over, Lists::Replace);
         }
         Some(())
+    }
+
+    /// A key of `config`, which is made up where there is none.
+    fn place_in_config<'n>(&mut self, root: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+        let config = root.entry("config")?;
+        let (span, what) = (config.span, config.what());
+        let place = config.entry(key);
+        if place.is_none() {
+            self.findings.error(span, "`config` is a map", &format!("this is {what}"));
+        }
+        place
     }
 
     fn lay_payload(&mut self, root: &mut Node, path: &Path) {
@@ -219,7 +231,7 @@ impl Loading<'_> {
     fn extra_variables(&mut self, root: &mut Node) -> Option<HashMap<String, Value>> {
         let Some(text) = &self.wanted.variables else { return Some(HashMap::new()) };
         let node = self.json("--variables", text)?;
-        let place = root.entry("config")?.entry("variables")?;
+        let place = self.place_in_config(root, "variables")?;
         let extra = node.entries().iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect();
         lay_over(place, node, Lists::Replace);
         Some(extra)

@@ -55,7 +55,7 @@ impl Sources {
     /// The line that a span is on, without its end.
     #[must_use]
     pub fn line(&self, span: Span) -> &str {
-        self.text(span.source).lines().nth(span.line.saturating_sub(1) as usize).unwrap_or_default()
+        lines(self.text(span.source)).nth(span.line.saturating_sub(1) as usize).unwrap_or_default()
     }
 
     /// A place as compilers write it: `csr-http.yaml:12:9`.
@@ -65,9 +65,20 @@ impl Sources {
     }
 }
 
+/// The lines of a text as YAML counts them: a carriage return alone ends one, too.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_as_those_of_yaml() {
+        let cut = |text| lines(text).collect::<Vec<_>>();
+        assert_eq!(cut("a\nb\r\nc\rd\r\r\n"), ["a", "b", "c", "d", "", ""]);
+    }
 
     #[test]
     fn a_span_leads_back_to_its_line() {

@@ -14,7 +14,7 @@ use serde_json::Number;
 
 use super::finding::Findings;
 use super::node::{Entry, Kind, Node};
-use super::source::{SourceId, Sources, Span};
+use super::source::{SourceId, Sources, Span, lines};
 
 /// The largest script.
 pub const LARGEST: usize = 1 << 20;
@@ -140,7 +140,7 @@ impl<'a> Composer<'a> {
     /// What the parser says, and what its author has probably done.
     fn malformed(&self, at: Marker, said: &str) -> Broken {
         let mut span = self.span(Range { start: at, end: at });
-        let line = self.text.lines().nth(at.line().saturating_sub(1)).unwrap_or_default();
+        let line = lines(self.text).nth(at.line().saturating_sub(1)).unwrap_or_default();
         let indentation = line.chars().take_while(|letter| letter.is_whitespace());
         let beside = if said.contains("recursion limit") {
             return Broken { sentence: TOO_DEEP.to_owned(), beside: String::new(), span };

@@ -9,6 +9,7 @@ mod attach;
 mod churn;
 mod containers;
 mod corpus;
+mod damaged;
 mod dump;
 mod idle;
 mod matrix;

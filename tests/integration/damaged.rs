@@ -168,7 +168,9 @@ proptest! {
         has_target in any::<bool>(),
     ) {
         let mut script = WORKSHOP.scripts[script.index(WORKSHOP.scripts.len())].clone();
-        damages.iter().for_each(|damage| damage.act(&mut script));
+        for damage in &damages {
+            damage.act(&mut script);
+        }
         let (loaded, findings) = read(&script, has_target.then_some("http://127.0.0.1:1"));
         let text = format!("{}\n{}", loaded.findings.text(&loaded.sources), String::from_utf8_lossy(&script));
         let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();

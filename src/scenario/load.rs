@@ -176,8 +176,13 @@ impl Loading<'_> {
         match (over.cloned(), config(root)) {
             (Some(over), Some(config)) => lay_over(config, over, Lists::Merge),
             _ => {
-                let sentence = format!("the script has no environment `{name}`");
-                self.findings.ignored(None, sentence, "`--environment` has no effect");
+                let all = root.get("config").and_then(|config| config.get("environments"));
+                let names: Vec<&str> = all.map(Node::entries).unwrap_or_default().iter().map(|one| &*one.key).collect();
+                let beside = match names.as_slice() {
+                    [] => "`--environment` has no effect".to_owned(),
+                    names => format!("`--environment` has no effect; there are {}", names.join(", ")),
+                };
+                self.findings.ignored(None, format!("the script has no environment `{name}`"), &beside);
             }
         }
     }

@@ -164,6 +164,12 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
     let before = before.and_then(|node| once(node, "`before`", engine.as_deref(), &mut reading));
     let after = after.and_then(|node| once(node, "`after`", engine.as_deref(), &mut reading));
     let requests = reading.requests;
+    if let Some(node) = written.filter(|node| is_websocket(node))
+        && !findings.has_errors()
+    {
+        // The scenarios that it is for were not chosen.
+        say_bad_target(node, findings);
+    }
     if let Some(entry) = processor
         && !findings.has_errors()
     {
@@ -199,15 +205,23 @@ fn engines<'a>(scenarios: Option<&'a Node>, default: Option<&'a str>) -> Vec<&'a
 fn target(node: &Node, engines: &[&str], findings: &mut Findings) -> Option<String> {
     let target = text(node, "target", findings)?;
     let known = ["http://", "https://"].iter().any(|scheme| target.starts_with(scheme));
-    let for_others = target.starts_with("ws") && engines.iter().any(|engine| TO_COME[0].1.contains(engine));
+    let for_others = is_websocket(node) && engines.iter().any(|engine| TO_COME[0].1.contains(engine));
     if target.contains("{{") || for_others {
         // It could not be rendered, or belongs to an engine that is refused: that is said elsewhere.
     } else if !known || url::Url::parse(&target).is_err() {
-        let beside =
-            if target.starts_with("ws") { "WebSocket is not supported yet" } else { "such as http://127.0.0.1:8000" };
-        findings.error(node.span, format!("`{target}` is no address to send requests to"), beside);
+        say_bad_target(node, findings);
     }
     Some(target)
+}
+
+fn is_websocket(target: &Node) -> bool {
+    target.as_text().is_some_and(|target| target.starts_with("ws://") || target.starts_with("wss://"))
+}
+
+fn say_bad_target(node: &Node, findings: &mut Findings) {
+    let beside = if is_websocket(node) { "WebSocket is not supported yet" } else { "such as http://127.0.0.1:8000" };
+    let target = node.as_text().unwrap_or_default();
+    findings.error(node.span, format!("`{target}` is no address to send requests to"), beside);
 }
 
 fn phases(config: &mut Section<'_>, poisson: bool, solo: bool, findings: &mut Findings) -> Vec<Phase> {

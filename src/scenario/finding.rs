@@ -103,7 +103,7 @@ impl Findings {
         self.grouped().iter().filter(|group| group[0].severity == severity).count()
     }
 
-    /// The findings in the order of [`Findings::sorted`], those together that say the same. Errors each stand alone.
+    /// The findings in the order of [`Findings::sorted`], those together that say the same.
     fn grouped(&self) -> Vec<Vec<&Finding>> {
         let mut groups: Vec<Vec<&Finding>> = Vec::new();
         for finding in self.sorted() {
@@ -121,7 +121,7 @@ impl Findings {
         let mut text = String::new();
         for group in self.grouped() {
             group[0].write(sources, &mut text);
-            let further = group[1..].iter().filter_map(|finding| finding.span);
+            let further = group.iter().skip(1).filter_map(|finding| finding.span);
             let further: Vec<String> = further.map(|span| sources.place(span)).collect();
             if !further.is_empty() {
                 let _ = writeln!(text, "  and at {}", further.join(", "));
@@ -137,8 +137,7 @@ impl Findings {
 impl Finding {
     /// Whether another one is the same at another place.
     fn says_the_same(&self, other: &Self) -> bool {
-        self.severity != Severity::Error
-            && (self.severity, &self.sentence, &self.beside) == (other.severity, &other.sentence, &other.beside)
+        (self.severity, &self.sentence, &self.beside) == (other.severity, &other.sentence, &other.beside)
     }
 
     /// As compilers write it: the sentence, the place, the line, and a mark below it.

@@ -22,17 +22,33 @@ use pyperf::scenario::template::{Scope, Template};
 use pyperf::scenario::variables::Variables;
 use serde_json::{Value, json};
 
+const HEAD: &str = "
+config:
+  target: http://127.0.0.1:1
+  http: { timeout: 10 }
+  variables: { token: a, name: b, id: 1 }
+  phases:
+    - { name: Ramp, duration: 60, arrivalRate: 1, rampTo: 20 }
+scenarios:
+  - name: CSR
+    flow:
+";
+
+const STEP: &str = "
+      - post:
+          url: \"/api/v1/appointments/{{ id }}/\"
+          headers:
+            Authorization: \"Bearer {{ token }}\"
+          json: { draft: true, comment: \"by {{ name }}\" }
+          capture: { json: \"$.appointment.id\", as: id }
+      - think: 5
+";
+
 /// A script of 200 lines, such as a team has.
 fn script() -> String {
-    let head = "config:\n  target: http://127.0.0.1:1\n  http: { timeout: 10 }\n  phases:\n\
-                - { name: Ramp, duration: 60, arrivalRate: 1, rampTo: 20 }\nscenarios:\n- name: CSR\n  flow:\n"
-        .replace("\n-", "\n  -");
-    let step = "      - post:\n          url: \"/api/v1/appointments/{{ id }}/\"\n          headers:\n            \
-                Authorization: \"Bearer {{ token }}\"\n          json: { draft: true, comment: \"by {{ name }}\" }\n          \
-                capture: { json: \"$.appointment.id\", as: id }\n      - think: 5\n";
-    let mut script = head;
+    let mut script = HEAD.to_owned();
     while script.lines().count() < 200 {
-        script.push_str(step);
+        script.push_str(STEP);
     }
     script
 }

@@ -46,11 +46,11 @@ fn counted(findings: &Findings) -> String {
 /// What would be run, in a line.
 pub(super) fn plan(script: &Script, seed: u64) -> String {
     let plan = Plan::of(&script.phases, seed);
-    let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).sum();
+    let users: u64 = (0..script.phases.len()).map(|phase| plan.expected(phase)).fold(0, u64::saturating_add);
     format!(
-        "{users} {} in {:.0} s: {}, {}, {} against {}",
-        if users == 1 { "user" } else { "users" },
-        plan.length().as_secs_f64(),
+        "{} in {} s: {}, {}, {} against {}",
+        counted_noun(usize::try_from(users).unwrap_or(usize::MAX), "user"),
+        (plan.length().as_secs_f64() * 10.0).round() / 10.0,
         counted_noun(script.phases.len(), "phase"),
         counted_noun(script.scenarios.len(), "scenario"),
         counted_noun(script.endpoints.iter().count(), "endpoint"),

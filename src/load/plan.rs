@@ -18,6 +18,9 @@ use crate::scenario::phase::{Arrivals, Phase};
 
 const SECOND: u64 = 1_000_000_000;
 
+/// A day. Seconds of a longer ramp are not counted one by one: a script may have thousands of phases of years.
+const LONG_RAMP: u64 = 86_400 * SECOND;
+
 /// One virtual user's arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -78,7 +81,7 @@ impl Plan {
             .map_or(Duration::ZERO, |last| Duration::from_nanos(last.start.saturating_add(last.length)))
     }
 
-    /// How many users arrive in a phase; on average, where chance decides.
+    /// How many users arrive in a phase; on average, where chance decides or a ramp takes longer than a day.
     #[must_use]
     pub fn expected(&self, phase: usize) -> u64 {
         self.stretches.get(phase).map_or(0, |stretch| match stretch.arrivals {
@@ -86,6 +89,9 @@ impl Plan {
             Arrivals::Count(count) => count,
             Arrivals::Rate(rate) => steady(rate, stretch.length),
             Arrivals::Poisson(rate) => whole(rate * seconds(stretch.length)),
+            Arrivals::Ramp { from, to } if stretch.length > LONG_RAMP => {
+                whole(f64::midpoint(from, to) * seconds(stretch.length))
+            }
             Arrivals::Ramp { from, to } => {
                 slices(stretch.length).map(|slice| ramp(from, to, slice, stretch.length)).fold(0, u64::saturating_add)
             }

@@ -123,8 +123,8 @@ fn capture(node: &Node, strict: bool, findings: &mut Findings) -> Option<Capture
     let into = section.take("as").and_then(|node| text(node, "as", findings));
     let strict = section.take("strict").map_or(strict, |node| truth(node, "strict", findings).unwrap_or(strict));
     let span = section.span();
-    section.end(findings);
-    if into.is_none() {
+    let slips = section.end(findings);
+    if into.is_none() && !slips.contains(&"as") {
         findings.error(span, "this capture has no `as`", "the name of the variable that it goes to");
     }
     Some(Capture { from: from?, into: into?, strict, span })
@@ -141,8 +141,8 @@ fn one_match(node: &Node, findings: &mut Findings) -> Option<Match> {
     let value = section.take("value").map(Template::of);
     let strict = section.take("strict").is_none_or(|node| truth(node, "strict", findings).unwrap_or(true));
     let span = section.span();
-    section.end(findings);
-    if value.is_none() {
+    let slips = section.end(findings);
+    if value.is_none() && !slips.contains(&"value") {
         findings.error(span, "this match has no `value`", "what the answer has to hold");
     }
     Some(Match { from: from?, value: value?, strict, span })
@@ -161,7 +161,14 @@ fn from(section: &mut Section<'_>, findings: &mut Findings) -> Option<From> {
         findings.ignored(entry.span, "`transform` has no effect", "nor has it in Artillery 2");
     }
     let Some((key, language, node)) = first else {
-        findings.error(section.span(), "what is to be looked for?", "json, regexp, header or selector is missing");
+        if section.misspells(&LANGUAGES.map(|(key, _)| key)) {
+            return None;
+        }
+        findings.error(
+            section.span(),
+            "this does not say what to look for",
+            "json, regexp, header or selector is missing",
+        );
         return None;
     };
     if let Some((other, _, node)) = second {

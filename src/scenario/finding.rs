@@ -97,18 +97,35 @@ impl Findings {
         sorted
     }
 
-    /// How many findings weigh that much.
+    /// How many findings weigh that much; the same in several places is one.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|finding| finding.severity == severity).count()
+        self.grouped().iter().filter(|group| group[0].severity == severity).count()
+    }
+
+    /// The findings in the order of [`Findings::sorted`], those together that say the same.
+    fn grouped(&self) -> Vec<Vec<&Finding>> {
+        let mut groups: Vec<Vec<&Finding>> = Vec::new();
+        for finding in self.sorted() {
+            match groups.iter_mut().find(|group| group[0].says_the_same(finding)) {
+                Some(group) => group.push(finding),
+                None => groups.push(vec![finding]),
+            }
+        }
+        groups
     }
 
     /// All findings as text, with the lines that they speak of.
     #[must_use]
     pub fn text(&self, sources: &Sources) -> String {
         let mut text = String::new();
-        for finding in self.sorted() {
-            finding.write(sources, &mut text);
+        for group in self.grouped() {
+            group[0].write(sources, &mut text);
+            let further = group.iter().skip(1).filter_map(|finding| finding.span);
+            let further: Vec<String> = further.map(|span| sources.place(span)).collect();
+            if !further.is_empty() {
+                let _ = writeln!(text, "  and at {}", further.join(", "));
+            }
         }
         if self.more > 0 {
             let _ = writeln!(text, "… and {} more", self.more);
@@ -118,6 +135,11 @@ impl Findings {
 }
 
 impl Finding {
+    /// Whether another one is the same at another place.
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.severity, &self.sentence, &self.beside) == (other.severity, &other.sentence, &other.beside)
+    }
+
     /// As compilers write it: the sentence, the place, the line, and a mark below it.
     fn write(&self, sources: &Sources, text: &mut String) {
         let _ = writeln!(text, "{}: {}", self.severity.word(), printable(&self.sentence, 400));
@@ -133,7 +155,9 @@ impl Finding {
         let column = span.column.saturating_sub(1) as usize;
         // A line of a megabyte is shown around the mark only.
         let skipped = if column + 20 > WIDEST { column.saturating_sub(40) } else { 0 };
-        let line: String = sources.line(span).chars().skip(skipped).collect();
+        // A tab is as wide as the mark takes it to be.
+        let shown = |letter| if letter == '\t' { ' ' } else { letter };
+        let line: String = sources.line(span).chars().skip(skipped).take(WIDEST + 1).map(shown).collect();
         let _ = writeln!(text, "{number} | {}", printable(&line, WIDEST).trim_end());
         let mark = "^".repeat((span.length.max(1) as usize).min(WIDEST));
         let margin = " ".repeat(number.len());
@@ -168,6 +192,18 @@ ignored: nothing else
 ";
         assert_eq!(findings.text(&sources), expected);
         assert!(findings.has_errors());
+    }
+
+    #[test]
+    fn the_same_in_several_places_is_told_once() {
+        let mut sources = Sources::default();
+        let source = sources.add("a.yaml", "x: 1\nx: 2\nx: 3\n");
+        let mut findings = Findings::default();
+        for line in [3, 1, 2] {
+            findings.changed(Span { source, line, column: 1, length: 1 }, "read so", "");
+        }
+        let expected = "note: read so\n  --> a.yaml:1:1\n1 | x: 1\n  | ^\n  and at a.yaml:2:1, a.yaml:3:1\n";
+        assert_eq!((findings.text(&sources).as_str(), findings.count(Severity::Changed)), (expected, 1));
     }
 
     #[test]

@@ -102,7 +102,13 @@ const FOREIGN: [&str; 5] = ["emit", "send", "wait", "connect", "acknowledge"];
 pub fn read(node: &Node, reading: &mut Reading<'_>) -> Flow {
     let mut steps = Vec::new();
     match &node.kind {
-        Kind::List(nodes) => read_into(nodes, &mut steps, reading),
+        Kind::List(nodes) => {
+            for node in nodes.iter().filter(|node| matches!(node.kind, Kind::List(_))) {
+                let beside = "Artillery 1 reads it so too, Artillery 2.0.34 refuses it";
+                reading.findings.changed(node.span, "a list inside a flow stands for the steps in it", beside);
+            }
+            read_into(nodes, &mut steps, reading);
+        }
         _ => reading.findings.error(node.span, "a flow is a list of steps", &format!("this is {}", node.what())),
     }
     steps.into()
@@ -111,11 +117,7 @@ pub fn read(node: &Node, reading: &mut Reading<'_>) -> Flow {
 fn read_into(nodes: &[Node], steps: &mut Vec<Step>, reading: &mut Reading<'_>) {
     for node in nodes {
         match &node.kind {
-            Kind::List(inner) => {
-                let beside = "Artillery 1 reads it so too, Artillery 2.0.34 refuses it";
-                reading.findings.changed(node.span, "a list inside a flow stands for the steps in it", beside);
-                read_into(inner, steps, reading);
-            }
+            Kind::List(inner) => read_into(inner, steps, reading),
             Kind::Map(entries) => steps.extend(step(node, entries, reading)),
             _ => reading.findings.error(node.span, "a step is a map", &format!("this is {}", node.what())),
         }
@@ -177,7 +179,12 @@ fn is_request(entry: &Entry, reading: &mut Reading<'_>) -> bool {
 /// Says that what stands beside the one key of a step has no effect.
 fn only(wanted: &Entry, entries: &[Entry], reading: &mut Reading<'_>) {
     for entry in entries.iter().filter(|entry| !std::ptr::eq(*entry, wanted)) {
-        let beside = format!("it stands beside `{}`, not inside it", wanted.key);
+        let key = entry.key.as_str();
+        let beside = if METHODS.contains(&key) || OTHERS.contains(&key) {
+            format!("a step of its own begins with `- {key}:`")
+        } else {
+            format!("it stands beside `{}`, not inside it", wanted.key)
+        };
         reading.findings.ignored(entry.span, format!("`{}` has no effect here", entry.key), &beside);
     }
 }
@@ -200,7 +207,8 @@ fn wait(node: &Node, findings: &mut Findings) -> Option<Wait> {
             template => return Some(Wait::Rendered(template)),
         },
         _ => {
-            findings.error(node.span, "`think` is a number of seconds or a text such as 500ms", "");
+            let beside = format!("this is {}; `jitter: 50%` beside `think` lets it vary", node.what());
+            findings.error(node.span, "`think` is a number of seconds or a text such as 500ms", &beside);
             return None;
         }
     };
@@ -212,7 +220,13 @@ fn wait(node: &Node, findings: &mut Findings) -> Option<Wait> {
 
 fn repeated(node: &Node, reading: &mut Reading<'_>) -> Option<Step> {
     let mut section = Section::of(node, "a loop", reading.findings)?;
-    let steps = section.take("loop").map(|node| read(node, reading));
+    let written = section.entry("loop")?;
+    if matches!(written.value.kind, Kind::Map(_)) {
+        let beside = "its steps; `count` or `over` stands beside `loop`, not inside it";
+        reading.findings.error(written.span, "`loop` is a list", beside);
+        return None;
+    }
+    let steps = read(&written.value, reading);
     let over = section.take("over");
     let times = section.take("count");
     if let Some(entry) = section.entry("whileTrue") {
@@ -230,7 +244,7 @@ fn repeated(node: &Node, reading: &mut Reading<'_>) -> Option<Step> {
         (None, Some(node)) => numbers(node, reading.findings)?,
         (None, None) => Over::Numbers(0, None),
     };
-    Some(Step::Loop(Box::new(Loop { steps: steps?, over, value, element, span })))
+    Some(Step::Loop(Box::new(Loop { steps, over, value, element, span })))
 }
 
 fn items(node: &Node, findings: &mut Findings) -> Option<Over> {
@@ -264,6 +278,11 @@ fn numbers(node: &Node, findings: &mut Findings) -> Option<Over> {
     if matches!(&node.kind, Kind::Number(number) if number.as_i64() == Some(-1)) {
         return Some(Over::Numbers(0, None));
     }
+    let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
+    if node.as_text().is_some_and(|text| !is_number(text)) {
+        findings.error(node.span, "`count` is a number, or a range such as \"1-4\"", "");
+        return None;
+    }
     count(node, "count", findings).map(|times| Over::Numbers(0, Some(times).filter(|times| *times > 0)))
 }
 
@@ -282,18 +301,15 @@ pub fn range(text: &str) -> Option<(u64, Option<u64>)> {
 
 fn parallel(node: &Node, reading: &mut Reading<'_>) -> Option<Step> {
     let mut section = Section::of(node, "a step", reading.findings)?;
-    let written = section.take("parallel");
-    let steps = written.map(|node| read(node, reading));
+    let written = section.entry("parallel")?;
+    let steps = read(&written.value, reading);
     let limit = section.take("limit").and_then(|node| count(node, "limit", reading.findings)).unwrap_or(100);
-    let span = section.span();
+    let span = written.span;
     section.end(reading.findings);
     if reading.http.sockets == 1 && reading.http.pool.is_none() {
         let beside = "give the user more sockets with `http.maxSockets`";
         let sentence = "parallel requests of one user wait for its one socket, as in Artillery";
         reading.findings.changed(span, sentence, beside);
     }
-    Some(Step::Parallel(Box::new(Parallel {
-        steps: steps?,
-        limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1),
-    })))
+    Some(Step::Parallel(Box::new(Parallel { steps, limit: usize::try_from(limit).unwrap_or(usize::MAX).max(1) })))
 }

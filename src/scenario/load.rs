@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use super::finding::Findings;
 use super::node::{Kind, Lists, Node, lay_over};
 use super::review;
 use super::script::{self, Script, Surroundings};
-use super::source::{SourceId, Sources, Span};
+use super::source::{SourceId, Sources, Span, lines};
 use super::template::{Scope, Template};
 use super::variables::Variables;
 use super::yaml;
@@ -122,7 +123,11 @@ impl Loading<'_> {
         for path in self.wanted.files.iter().chain(&self.wanted.config) {
             let node = self.file(path)?;
             if !matches!(node.kind, Kind::Map(_)) {
-                self.findings.error(node.span, format!("{} is no script", path.display()), "a script is a map");
+                let beside = match node.kind {
+                    Kind::Null => "there is nothing in it".to_owned(),
+                    _ => format!("a script is a map with `config` and `scenarios`, this is {}", node.what()),
+                };
+                self.findings.error(node.span, format!("{} is no script", path.display()), &beside);
                 return None;
             }
             match &mut root {
@@ -155,8 +160,23 @@ impl Loading<'_> {
             Ok(_) => std::fs::read(path).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        let text = text.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()));
-        text.map_err(|why| self.findings.error(None, format!("cannot read the {what} {}", path.display()), &why)).ok()
+        match text.map(String::from_utf8) {
+            Ok(Ok(text)) => return Some(text),
+            Ok(Err(error)) => self.say_not_utf8(path, what, &error),
+            Err(why) => self.findings.error(None, format!("cannot read the {what} {}", path.display()), &why),
+        }
+        None
+    }
+
+    fn say_not_utf8(&mut self, path: &Path, what: &str, error: &FromUtf8Error) {
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        // What cannot be read has become one character.
+        let until = text.get(..error.utf8_error().valid_up_to()).unwrap_or_default().to_owned() + "\u{fffd}";
+        let (line, column) = lines(&until).fold((0, 0), |(line, _), text| (line + 1, text.chars().count()));
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let source = self.sources.add(path.display().to_string(), text);
+        let span = Span { source, line: small(line), column: small(column), length: 1 };
+        self.findings.error(span, format!("cannot read the {what} {}", path.display()), "this is not UTF-8");
     }
 
     fn lay_environment(&mut self, root: &mut Node) {
@@ -165,8 +185,13 @@ impl Loading<'_> {
         match (over.cloned(), config(root)) {
             (Some(over), Some(config)) => lay_over(config, over, Lists::Merge),
             _ => {
-                let sentence = format!("the script has no environment `{name}`");
-                self.findings.ignored(None, sentence, "`--environment` has no effect");
+                let all = root.get("config").and_then(|config| config.get("environments"));
+                let names: Vec<&str> = all.map(Node::entries).unwrap_or_default().iter().map(|one| &*one.key).collect();
+                let beside = match names.as_slice() {
+                    [] => "`--environment` has no effect".to_owned(),
+                    names => format!("`--environment` has no effect; there are {}", names.join(", ")),
+                };
+                self.findings.ignored(None, format!("the script has no environment `{name}`"), &beside);
             }
         }
     }
@@ -175,7 +200,7 @@ impl Loading<'_> {
         if let Some(target) = &self.wanted.target {
             let source = self.sources.add("--target", target.clone());
             let span = whole(source, target);
-            *root.entry("config")?.entry("target")? = Node::text(target.clone(), span);
+            *self.place_in_config(root, "target")? = Node::text(target.clone(), span);
         }
         if let Some(path) = &self.wanted.payload {
             self.lay_payload(root, path);
@@ -185,6 +210,17 @@ impl Loading<'_> {
             lay_over(root, over, Lists::Replace);
         }
         Some(())
+    }
+
+    /// A key of `config`, which is made up where there is none.
+    fn place_in_config<'n>(&mut self, root: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+        let config = root.entry("config")?;
+        let (span, what) = (config.span, config.what());
+        let place = config.entry(key);
+        if place.is_none() {
+            self.findings.error(span, "`config` is a map", &format!("this is {what}"));
+        }
+        place
     }
 
     fn lay_payload(&mut self, root: &mut Node, path: &Path) {
@@ -209,7 +245,7 @@ impl Loading<'_> {
     fn extra_variables(&mut self, root: &mut Node) -> Option<HashMap<String, Value>> {
         let Some(text) = &self.wanted.variables else { return Some(HashMap::new()) };
         let node = self.json("--variables", text)?;
-        let place = root.entry("config")?.entry("variables")?;
+        let place = self.place_in_config(root, "variables")?;
         let extra = node.entries().iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect();
         lay_over(place, node, Lists::Replace);
         Some(extra)
@@ -299,8 +335,19 @@ struct Rendering<'a> {
     findings: &'a mut Findings,
 }
 
-/// Parts of `config` whose templates may wait for a user's variables.
-const FOR_USERS: [&str; 4] = ["defaults", "variables", "ws", "socketio"];
+/// What becomes of a template of `config` in which something is not known.
+#[derive(Clone, Copy)]
+enum Unknown {
+    /// The script cannot run.
+    Refused,
+    /// It waits for a user's variables.
+    ForUsers,
+    /// It is no template.
+    Kept,
+}
+
+/// Parts that have no effect, so that it does not matter what is in them.
+const UNUSED: [&str; 3] = ["environments", "ws", "socketio"];
 
 impl Rendering<'_> {
     fn config(&mut self, config: &mut Node) {
@@ -308,30 +355,33 @@ impl Rendering<'_> {
         for entry in entries {
             match entry.key.as_str() {
                 // Those that were wanted are part of `config` by now.
-                "environments" => {}
+                key if UNUSED.contains(&key) => {}
                 "http" => {
                     if let Kind::Map(entries) = &mut entry.value.kind {
                         for entry in entries {
-                            self.node(&mut entry.value, entry.key == "defaults");
+                            let unknown = if entry.key == "defaults" { Unknown::ForUsers } else { Unknown::Refused };
+                            self.node(&mut entry.value, unknown);
                         }
                     }
                 }
-                key => self.node(&mut entry.value, FOR_USERS.contains(&key)),
+                "defaults" => self.node(&mut entry.value, Unknown::ForUsers),
+                "variables" => self.node(&mut entry.value, Unknown::Kept),
+                _ => self.node(&mut entry.value, Unknown::Refused),
             }
         }
     }
 
-    /// Fills a node in. `for_users`: what is not known yet may become known to a user.
-    fn node(&mut self, node: &mut Node, for_users: bool) {
+    /// Fills a node in.
+    fn node(&mut self, node: &mut Node, unknown: Unknown) {
         match &mut node.kind {
-            Kind::List(nodes) => nodes.iter_mut().for_each(|node| self.node(node, for_users)),
-            Kind::Map(entries) => entries.iter_mut().for_each(|entry| self.node(&mut entry.value, for_users)),
+            Kind::List(nodes) => nodes.iter_mut().for_each(|node| self.node(node, unknown)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|entry| self.node(&mut entry.value, unknown)),
             Kind::Text(text) => {
                 let template = Template::of_text(text);
                 if template.is_fixed() {
                     return;
                 }
-                if self.is_known(&template, node.span, for_users) {
+                if self.is_known(&template, node.span, unknown) {
                     let mut scope = Scope { variables: &self.variables, random: &mut self.random };
                     let value = template.render(&mut scope).unwrap_or_default();
                     *node = Node::of_value(value, node.span);
@@ -341,7 +391,7 @@ impl Rendering<'_> {
         }
     }
 
-    fn is_known(&mut self, template: &Template, span: Span, for_users: bool) -> bool {
+    fn is_known(&mut self, template: &Template, span: Span, unknown: Unknown) -> bool {
         let mut known = true;
         template.names(&mut |path| {
             // Without `-e` there is no `$environment`, and that is no mistake.
@@ -351,10 +401,23 @@ impl Rendering<'_> {
             known = false;
             if let Some(name) = review::unset(path, self.environ) {
                 review::say_unset(&name, span, self.findings);
-            } else if !for_users {
-                let beside =
-                    "config knows $processEnvironment, $env, $environment, $dirname and what --variables gives";
-                self.findings.error(span, format!("`{}` is not known here", path.text()), beside);
+                return;
+            }
+            let name = path.text();
+            match unknown {
+                Unknown::Refused => {
+                    let beside =
+                        "config knows $processEnvironment, $env, $environment, $dirname and what --variables gives";
+                    self.findings.error(span, format!("`{name}` is not known here"), beside);
+                }
+                Unknown::ForUsers => {
+                    let beside = "Artillery fills `config` in before there are users, and makes it `undefined`";
+                    self.findings.changed(span, format!("`{name}` is filled in for each user"), beside);
+                }
+                Unknown::Kept => {
+                    let beside = "one variable cannot be made of another; Artillery makes it `undefined`";
+                    self.findings.changed(span, format!("`{name}` is not known here, and the text stays"), beside);
+                }
             }
         });
         known

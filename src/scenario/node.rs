@@ -42,6 +42,16 @@ pub struct Entry {
     pub span: Span,
     /// The value.
     pub value: Node,
+    /// Whether an anchor stands in the value, for aliases elsewhere.
+    pub holds_anchor: bool,
+}
+
+impl Entry {
+    /// A key and its value, without anchors.
+    #[must_use]
+    pub const fn new(key: String, span: Span, value: Node) -> Self {
+        Self { key, span, value, holds_anchor: false }
+    }
 }
 
 impl Node {
@@ -71,7 +81,7 @@ impl Node {
         }
         let Kind::Map(entries) = &mut self.kind else { return None };
         let at = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-            entries.push(Entry { key: key.to_owned(), span, value: Self { kind: Kind::Null, span } });
+            entries.push(Entry::new(key.to_owned(), span, Self { kind: Kind::Null, span }));
             entries.len() - 1
         });
         Some(&mut entries[at].value)
@@ -133,7 +143,7 @@ impl Node {
             Value::String(text) => Kind::Text(text),
             Value::Array(values) => Kind::List(values.into_iter().map(|value| Self::of_value(value, span)).collect()),
             Value::Object(map) => Kind::Map(
-                map.into_iter().map(|(key, value)| Entry { key, span, value: Self::of_value(value, span) }).collect(),
+                map.into_iter().map(|(key, value)| Entry::new(key, span, Self::of_value(value, span))).collect(),
             ),
         };
         Self { kind, span }
@@ -153,11 +163,11 @@ pub enum Lists {
 pub fn lay_over(base: &mut Node, over: Node, lists: Lists) {
     match (&mut base.kind, over.kind) {
         (Kind::Map(_), Kind::Map(entries)) => {
-            for Entry { key, span, value } in entries {
+            for over in entries {
                 let Kind::Map(below) = &mut base.kind else { return };
-                match below.iter_mut().find(|entry| entry.key == key) {
-                    Some(entry) => lay_over(&mut entry.value, value, lists),
-                    None => below.push(Entry { key, span, value }),
+                match below.iter_mut().find(|entry| entry.key == over.key) {
+                    Some(entry) => lay_over(&mut entry.value, over.value, lists),
+                    None => below.push(over),
                 }
             }
         }

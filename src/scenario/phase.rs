@@ -76,18 +76,33 @@ fn read(node: &Node, poisson: bool, findings: &mut Findings) -> Option<Phase> {
     let pause = section.take("pause");
     let duration = section.take("duration");
     let fixed = section.take("arrivalCount").map(|node| count(node, "arrivalCount", findings));
-    let from = section.take("arrivalRate").map(|node| rate(node, "arrivalRate", findings));
+    let written = section.take("arrivalRate");
+    let from = written.map(|node| rate(node, "arrivalRate", findings));
     let to = section.take("rampTo").map(|node| rate(node, "rampTo", findings));
     let most_users = section.take("maxVusers").and_then(|node| count(node, "maxVusers", findings));
     let poisson = section.take("mode").map_or(poisson, |node| is_poisson(node, findings));
     let span = section.span();
-    section.end(findings);
+    let slips = section.end(findings);
+    let duration = match duration {
+        None if slips.contains(&"duration") => return None,
+        duration => duration,
+    };
 
     let (length, arrivals) = match (pause, fixed, from, to) {
         (Some(pause), ..) => (pause, Arrivals::None),
         (None, Some(count), ..) => (lasting(duration, span, findings)?, Arrivals::Count(count?)),
         (None, None, Some(rate), None) => {
             let rate = rate?;
+            if rate == 0.0 {
+                say_idle(span, findings);
+            } else if rate.fract() != 0.0 {
+                let span = written.map_or(span, |node| node.span);
+                findings.changed(
+                    span,
+                    "a fraction of `arrivalRate` is taken as written",
+                    "Artillery 2 breaks off at it",
+                );
+            }
             let arrivals = match (rate > 0.0, poisson) {
                 (false, _) => Arrivals::None,
                 (true, true) => Arrivals::Poisson(rate),
@@ -99,12 +114,21 @@ fn read(node: &Node, poisson: bool, findings: &mut Findings) -> Option<Phase> {
             (lasting(duration, span, findings)?, Arrivals::Ramp { from: from.unwrap_or(Some(0.0))?, to: to? })
         }
         (None, None, None, None) => {
-            findings.error(span, "nobody arrives in this phase", "it needs arrivalRate, arrivalCount, rampTo or pause");
-            return None;
+            if slips.iter().any(|key| ["arrivalRate", "arrivalCount", "rampTo", "pause"].contains(key)) {
+                return None;
+            }
+            let duration = lasting(duration, span, findings)?;
+            say_idle(span, findings);
+            (duration, Arrivals::None)
         }
     };
     let length = length_of(length, findings)?;
     Some(Phase { name, length, arrivals, most_users, span })
+}
+
+fn say_idle(span: Span, findings: &mut Findings) {
+    let beside = "Artillery leaves it out; users come by arrivalRate, arrivalCount or rampTo";
+    findings.changed(span, "nobody arrives in this phase, which passes as a pause", beside);
 }
 
 fn lasting<'a>(duration: Option<&'a Node>, span: Span, findings: &mut Findings) -> Option<&'a Node> {
@@ -174,6 +198,7 @@ mod tests {
         assert_eq!(of(json!({"duration": 1.5, "arrivalRate": "0.5"})), Ok((1500, Arrivals::Rate(0.5))));
         assert_eq!(of(json!({"duration": 2, "arrivalRate": 0})), Ok((2000, Arrivals::None)));
         assert_eq!(of(json!({"duration": 2, "arrivalRate": 9, "mode": "poisson"})), Ok((2000, Arrivals::Poisson(9.0))));
+        assert_eq!(of(json!({"duration": 2})), Ok((2000, Arrivals::None)));
         let ramp = Arrivals::Ramp { from: 0.0, to: 10.0 };
         assert_eq!(of(json!({"duration": 2, "rampTo": 10})), Ok((2000, ramp)));
         assert_eq!(
@@ -185,7 +210,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         let first = |value| phase(&value).err().and_then(|told| told.into_iter().next()).unwrap_or_default();
-        assert_eq!(first(json!({"duration": 5})), "nobody arrives in this phase");
+        assert_eq!(first(json!({})), "this phase has no `duration`");
         assert_eq!(first(json!({"arrivalRate": 5})), "this phase has no `duration`");
         assert_eq!(first(json!({"duration": 5, "arivalRate": 5})), "unknown key `arivalRate`");
         assert!(first(json!({"duration": 0, "arrivalRate": 5})).contains('0'));

@@ -121,9 +121,6 @@ impl ByEndpoint {
     }
 }
 
-/// Plugins of Artillery that have no part here.
-const OTHERS: [&str; 5] = ["fake-data", "slack", "memory-inspector", "hls", "statsd"];
-
 /// Reads `config.plugins`, with `config.ensure` and `config.apdex`; paths are relative to `folder`.
 pub fn read(config: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Plugins {
     let mut plugins = Plugins::default();
@@ -150,10 +147,9 @@ pub fn read(config: &mut Section<'_>, folder: &Path, findings: &mut Findings) ->
         if let Some(node) = section.take("publish-metrics") {
             plugins.publish = publish::read(node, folder, findings);
         }
-        for name in OTHERS {
-            section.without_effect(name, "pyperf has no such plugin", findings);
-        }
-        section.end(findings);
+        let sentence = |name: &str| format!("pyperf has no plugin `{name}`");
+        let there = "it has ensure, expect, metrics-by-endpoint, apdex and publish-metrics";
+        section.end_saying(&sentence, there, findings);
     }
     for (entry, is_on) in [(ensure, has_ensure), (apdex, has_apdex)] {
         if let Some(entry) = entry.filter(|_| !is_on) {

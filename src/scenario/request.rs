@@ -162,12 +162,19 @@ pub fn read(entry: &Entry, reading: &mut Reading<'_>) -> Option<Request> {
         }
     }
     let expectations = expectations(&mut section, reading);
-    section.end(reading.findings);
+    let slips = section.end(reading.findings);
+    if let Some(node) = url.filter(|node| !query.is_empty() && node.as_text().is_some_and(|url| url.contains('?'))) {
+        reading.findings.ignored(
+            node.span,
+            "the query of this `url` has no effect",
+            "`qs` replaces it, as in Artillery",
+        );
+    }
 
     let method = entry.key.to_ascii_uppercase();
     let Some(url) = url.and_then(|node| address(node, reading.findings)) else {
-        if url.is_none() {
-            reading.findings.error(entry.span, "this request has no `url`", "");
+        if url.is_none() && !slips.contains(&"url") && !slips.contains(&"uri") {
+            reading.findings.error(entry.span, "this request has no `url`", "such as /path or https://host/path");
         }
         return None;
     };
@@ -229,7 +236,15 @@ fn body(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Bo
     let text = section.take("body");
     let form = section.take("form");
     let parts = section.take("formData");
-    section.without_effect("setContentLengthHeader", "the length is always said", findings);
+    // The length is always said.
+    if section.take("setContentLengthHeader").is_some_and(|node| node.kind != Kind::Bool(true)) {
+        section.without_effect("setContentLengthHeader", "the length is always said", findings);
+    }
+    let mut written = ["json", "body", "form", "formData"].into_iter().filter_map(|key| section.entry(key));
+    if let Some(sent) = written.next() {
+        let beside = format!("`{}` is sent in its place", sent.key);
+        written.for_each(|entry| findings.ignored(entry.span, format!("`{}` has no effect", entry.key), &beside));
+    }
     if let Some(entry) = json {
         let template = Template::of(&entry.value);
         return match template {
@@ -308,8 +323,8 @@ fn only_if(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Expre
     }
     Expression::parse(&written)
         .map_err(|malformed| {
-            let beside = "Artillery would send the request every time";
-            reading.findings.error(entry.value.span, format!("`{written}` is no expression: {malformed}"), beside);
+            let beside = "the request is sent every time, as by Artillery";
+            reading.findings.ignored(entry.value.span, format!("`{written}` is no expression: {malformed}"), beside);
         })
         .ok()
 }

@@ -43,9 +43,16 @@ pub fn flows(
     parts().for_each(|node| collect_names(node, &mut known));
     let check_names = script.is_some() && !has_processor;
     let mut review = Review { known, check_names, environ, findings, secrets: BTreeSet::new() };
-    parts().for_each(|node| review.node(node));
+    parts().chain(defaults(root)).for_each(|node| review.node(node));
     review.config(root);
     review.secrets.into_iter().collect()
+}
+
+/// Parts of `config` that are rendered for each user.
+fn defaults(root: &Node) -> impl Iterator<Item = &Node> {
+    let config = root.get("config");
+    let http = config.and_then(|config| config.get("http"));
+    [config, http].into_iter().flatten().filter_map(|node| node.get("defaults"))
 }
 
 /// The names that steps give values to: `as`, `loopValue`, `loopElement`.

@@ -14,7 +14,7 @@ use super::payload::{self, Payload};
 use super::phase::{self, Phase};
 use super::plugins::{self, Plugins};
 use super::request::Reading;
-use super::section::{Section, one_or_more, text};
+use super::section::{Section, closest, one_or_more, text};
 use super::settings::{self, Http};
 use super::source::Span;
 use super::template::{Scope, Template};
@@ -79,15 +79,18 @@ pub struct Surroundings<'a> {
 }
 
 /// Keys of `config` that belong to other engines or to Artillery's own ways of running.
-const WITHOUT_EFFECT: [(&str, &str); 8] = [
+const WITHOUT_EFFECT: [(&str, &str); 5] = [
     ("statsInterval", "the report has windows of 10 s, as in Artillery 2"),
     ("engines", "the engines are built in"),
     ("pluginsScope", "the plugins are built in"),
     ("bundling", "nothing is bundled"),
     ("includeFiles", "nothing is bundled"),
-    ("ws", "WebSocket is not supported yet"),
-    ("socketio", "Socket.IO is not supported yet"),
-    ("phase", "the key is `phases`"),
+];
+
+/// Sections of `config` for engines that are still to come.
+const TO_COME: [(&str, &[&str], &str); 2] = [
+    ("ws", &["ws", "websocket"], "WebSocket is not supported yet"),
+    ("socketio", &["socketio", "socketio-v3"], "Socket.IO is not supported yet"),
 ];
 
 /// Reads a script whose `config` has been rendered.
@@ -100,27 +103,41 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
         top.without_effect(key, "it belongs under `config`", findings);
     }
     let span = top.span();
-    top.end(findings);
-    let Some(config) = config else {
-        findings.error(span, "the script has no `config`", "target and phases belong there");
+    let slips = top.end(findings);
+    let Some(config) = config.filter(|_| !slips.contains(&"config")) else {
+        if !slips.contains(&"config") {
+            findings.error(span, "the script has no `config`", "target and phases belong there");
+        }
         return None;
     };
     let mut config = Section::of(config, "`config`", findings)?;
 
-    let target = target(&mut config, findings);
+    let engine = config.take("engine").and_then(|node| text(node, "engine", findings));
+    let engines = engines(scenarios, engine.as_deref());
+    let written = config.take("target");
+    let target = written.and_then(|node| target(node, &engines, findings));
+    let config_span = config.span();
     let poisson = config.take("mode").is_some_and(|node| phase::is_poisson(node, findings));
     let phases = phases(&mut config, poisson, around.solo, findings);
     let variables = config.take("variables").map(|node| variables(node, findings)).unwrap_or_default();
     let payloads = config.take("payload").map(|node| payload::read(node, around.folder, findings)).unwrap_or_default();
     let http = settings::read(&mut config, around.folder, findings);
     let plugins = plugins::read(&mut config, around.folder, findings);
-    let engine = config.take("engine").and_then(|node| text(node, "engine", findings));
     let processor = config.entry("processor").filter(|entry| entry.value.kind != Kind::Null);
     config.take("environments");
     for (key, why) in WITHOUT_EFFECT {
         config.without_effect(key, why, findings);
     }
-    config.end(findings);
+    for (key, names, why) in TO_COME {
+        // A scenario that needs it is refused, and that is said there.
+        if config.entry(key).is_some() && !names.iter().any(|name| engines.contains(name)) {
+            config.without_effect(key, why, findings);
+        }
+    }
+    let slips_of_config = config.end(findings);
+    if written.is_none() && !slips_of_config.contains(&"target") {
+        findings.error(config_span, "the script has no `config.target`", "or give it with --target URL");
+    }
 
     let mut endpoints = Endpoints::default();
     let mut reading = Reading {
@@ -138,13 +155,21 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
     let scenarios = match scenarios {
         Some(node) => read_scenarios(node, around.scenario, engine.as_deref(), seed, &mut reading),
         None => {
-            reading.findings.error(span, "the script has no `scenarios`", "what the virtual users do");
+            if !slips.contains(&"scenarios") {
+                reading.findings.error(span, "the script has no `scenarios`", "what the virtual users do");
+            }
             Vec::new()
         }
     };
     let before = before.and_then(|node| once(node, "`before`", engine.as_deref(), &mut reading));
     let after = after.and_then(|node| once(node, "`after`", engine.as_deref(), &mut reading));
     let requests = reading.requests;
+    if let Some(node) = written.filter(|node| is_websocket(node))
+        && !findings.has_errors()
+    {
+        // The scenarios that it is for were not chosen.
+        say_bad_target(node, findings);
+    }
     if let Some(entry) = processor
         && !findings.has_errors()
     {
@@ -171,21 +196,32 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
     })
 }
 
-fn target(config: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
-    let Some(node) = config.take("target") else {
-        findings.error(config.span(), "the script has no `config.target`", "or give it with --target URL");
-        return None;
-    };
+/// The engines that scenarios ask for.
+fn engines<'a>(scenarios: Option<&'a Node>, default: Option<&'a str>) -> Vec<&'a str> {
+    let scenarios = scenarios.map(one_or_more).unwrap_or_default().iter();
+    scenarios.filter_map(|node| node.get("engine").and_then(Node::as_text).or(default)).collect()
+}
+
+fn target(node: &Node, engines: &[&str], findings: &mut Findings) -> Option<String> {
     let target = text(node, "target", findings)?;
     let known = ["http://", "https://"].iter().any(|scheme| target.starts_with(scheme));
-    if target.contains("{{") {
-        // It could not be rendered, which has been said.
+    let for_others = is_websocket(node) && engines.iter().any(|engine| TO_COME[0].1.contains(engine));
+    if target.contains("{{") || for_others {
+        // It could not be rendered, or belongs to an engine that is refused: that is said elsewhere.
     } else if !known || url::Url::parse(&target).is_err() {
-        let beside =
-            if target.starts_with("ws") { "WebSocket is not supported yet" } else { "such as http://127.0.0.1:8000" };
-        findings.error(node.span, format!("`{target}` is no address to send requests to"), beside);
+        say_bad_target(node, findings);
     }
     Some(target)
+}
+
+fn is_websocket(target: &Node) -> bool {
+    target.as_text().is_some_and(|target| target.starts_with("ws://") || target.starts_with("wss://"))
+}
+
+fn say_bad_target(node: &Node, findings: &mut Findings) {
+    let beside = if is_websocket(node) { "WebSocket is not supported yet" } else { "such as http://127.0.0.1:8000" };
+    let target = node.as_text().unwrap_or_default();
+    findings.error(node.span, format!("`{target}` is no address to send requests to"), beside);
 }
 
 fn phases(config: &mut Section<'_>, poisson: bool, solo: bool, findings: &mut Findings) -> Vec<Phase> {
@@ -314,9 +350,11 @@ fn scenario(
             reading.findings.error(entry.span, format!("`{key}` drives a browser, which pyperf does not"), "");
         }
     }
-    section.end(reading.findings);
+    let slips = section.end(reading.findings);
     let Some(flow) = flow else {
-        reading.findings.error(span, format!("the scenario `{name}` has no `flow`"), "a list of steps");
+        if !slips.contains(&"flow") {
+            reading.findings.error(span, format!("the scenario `{name}` has no `flow`"), "a list of steps");
+        }
         return None;
     };
     Some(Scenario { name, weight, flow: flow::read(flow, reading), span })
@@ -330,11 +368,14 @@ fn is_http(section: &mut Section<'_>, whose: &str, default: Option<&str>, readin
         return true;
     }
     let beside = match engine {
-        "socketio" | "socketio-v3" | "ws" | "websocket" => "not supported yet",
-        _ => "there is only `http` so far",
+        "socketio" | "socketio-v3" | "ws" | "websocket" => "not supported yet".to_owned(),
+        _ => match closest(engine, ["http", "socketio", "ws"].into_iter()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "there is only `http` so far".to_owned(),
+        },
     };
     let span = node.map_or_else(|| section.span(), |node| node.span);
-    reading.findings.error(span, format!("{whose} needs the engine `{engine}`"), beside);
+    reading.findings.error(span, format!("{whose} needs the engine `{engine}`"), &beside);
     false
 }
 
@@ -378,9 +419,11 @@ fn once(node: &Node, what: &'static str, engine: Option<&str>, reading: &mut Rea
         }
     }
     let span = section.span();
-    section.end(reading.findings);
+    let slips = section.end(reading.findings);
     let Some(flow) = flow else {
-        reading.findings.error(span, format!("{what} has no `flow`"), "a list of steps");
+        if !slips.contains(&"flow") {
+            reading.findings.error(span, format!("{what} has no `flow`"), "a list of steps");
+        }
         return None;
     };
     Some(flow::read(flow, reading))

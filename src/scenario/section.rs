@@ -3,6 +3,8 @@
 //! Whoever interprets a map takes the keys that it knows. What is left at the end is either a slip of the pen, which is an error
 //! when the key that was meant is missing, or something that has no effect, which is said.
 
+use std::borrow::Cow;
+
 use strsim::damerau_levenshtein;
 
 use super::finding::Findings;
@@ -55,27 +57,49 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Tells of every key that nobody took.
-    pub fn end(self, findings: &mut Findings) {
+    /// Tells of every key that nobody took. Returns the keys that misspelt ones were meant to be: that those are missing
+    /// has been said by then.
+    pub fn end(self, findings: &mut Findings) -> Vec<&'static str> {
+        let what = self.what;
+        let sentence = |key: &str| format!("`{key}` has no meaning in {what}");
+        self.end_saying(&sentence, "it is ignored, as by Artillery", findings)
+    }
+
+    /// As [`Section::end`], with other words for keys that are no slips.
+    pub fn end_saying(
+        self,
+        sentence: &dyn Fn(&str) -> String,
+        beside: &str,
+        findings: &mut Findings,
+    ) -> Vec<&'static str> {
+        let mut slips = Vec::new();
         for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
             match self.meant(&entry.key) {
-                Some(key) => findings.error(
-                    entry.span,
-                    format!("unknown key `{}`", entry.key),
-                    &format!("did you mean `{key}`?"),
-                ),
-                None => findings.ignored(
-                    entry.span,
-                    format!("`{}` has no meaning in {}", entry.key, self.what),
-                    "it is ignored, as by Artillery",
-                ),
+                Some(key) => {
+                    slips.push(key);
+                    let beside = format!("did you mean `{key}`?");
+                    findings.error(entry.span, format!("unknown key `{}`", entry.key), &beside);
+                }
+                // A shelf for anchors does what it is there for.
+                None if entry.holds_anchor => {}
+                None => findings.ignored(entry.span, sentence(&entry.key), beside),
             }
         }
+        slips
+    }
+
+    /// Whether one of these keys, which are known, is there in another spelling.
+    #[must_use]
+    pub fn misspells(&self, keys: &[&str]) -> bool {
+        let unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));
+        unknown.filter_map(|entry| self.meant(&entry.key)).any(|meant| keys.contains(&meant))
     }
 
     /// The known key that a misspelt one was meant to be, if that one is missing.
     fn meant(&self, key: &str) -> Option<&'static str> {
-        let missing = |known: &&&str| !self.entries.iter().any(|entry| entry.key == ***known);
+        // What a flag has put into the map has the map's own place, and is no reason to take the slip for something else.
+        let is_written = |entry: &Entry| entry.span != self.span;
+        let missing = |known: &&&str| !self.entries.iter().any(|entry| entry.key == ***known && is_written(entry));
         closest(key, self.known.iter().filter(missing).copied())
     }
 }
@@ -93,6 +117,11 @@ pub fn closest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Optio
     distances.filter(|(distance, _)| *distance <= near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
+/// A key as it is written in a sentence; other words stay as they are.
+fn quoted(what: &str) -> Cow<'_, str> {
+    if what.bytes().all(|byte| byte.is_ascii_alphanumeric()) { format!("`{what}`").into() } else { what.into() }
+}
+
 /// A text, or a scalar's text: `name: 5`.
 pub fn text(node: &Node, what: &str, findings: &mut Findings) -> Option<String> {
     match &node.kind {
@@ -100,7 +129,7 @@ pub fn text(node: &Node, what: &str, findings: &mut Findings) -> Option<String> 
         Kind::Number(number) => Some(number.to_string()),
         Kind::Bool(truth) => Some(truth.to_string()),
         _ => {
-            findings.error(node.span, format!("{what} is a text"), &format!("this is {}", node.what()));
+            findings.error(node.span, format!("{} is a text", quoted(what)), &format!("this is {}", node.what()));
             None
         }
     }
@@ -117,7 +146,7 @@ pub fn number(node: &Node, what: &str, findings: &mut Findings) -> Option<f64> {
     // A template that is still there could not be rendered, which has been said.
     if number.is_none() && !node.as_text().is_some_and(|text| text.contains("{{")) {
         let beside = node.as_text().map_or_else(|| format!("this is {}", node.what()), |text| format!("not `{text}`"));
-        findings.error(node.span, format!("{what} is a number"), &beside);
+        findings.error(node.span, format!("{} is a number", quoted(what)), &beside);
     }
     number
 }
@@ -126,11 +155,11 @@ pub fn number(node: &Node, what: &str, findings: &mut Findings) -> Option<f64> {
 pub fn count(node: &Node, what: &str, findings: &mut Findings) -> Option<u64> {
     let number = number(node, what, findings)?;
     if !(0.0..=9e15).contains(&number) {
-        findings.error(node.span, format!("{what} is 0 or more"), "");
+        findings.error(node.span, format!("{} is 0 or more", quoted(what)), "");
         return None;
     }
     if number.fract() != 0.0 {
-        findings.error(node.span, format!("{what} is a whole number"), "");
+        findings.error(node.span, format!("{} is a whole number", quoted(what)), "");
         return None;
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
@@ -144,7 +173,11 @@ pub fn truth(node: &Node, what: &str, findings: &mut Findings) -> Option<bool> {
         Kind::Text(text) if text == "true" => Some(true),
         Kind::Text(text) if text == "false" => Some(false),
         _ => {
-            findings.error(node.span, format!("{what} is true or false"), &format!("this is {}", node.what()));
+            findings.error(
+                node.span,
+                format!("{} is true or false", quoted(what)),
+                &format!("this is {}", node.what()),
+            );
             None
         }
     }
@@ -174,7 +207,7 @@ mod tests {
         let mut section = Section::of(&node, "a phase", &mut findings).expect("a map");
         assert!(section.take("arrivalRate").is_none());
         assert!(section.take("duration").is_some());
-        section.end(&mut findings);
+        assert_eq!(section.end(&mut findings), ["arrivalRate"]);
         let told: Vec<_> = findings.sorted().iter().map(|finding| finding.sentence.clone()).collect();
         assert_eq!(told, ["unknown key `arivalRate`", "`wholly` has no meaning in a phase"]);
         assert_eq!(findings.count(Severity::Ignored), 1);

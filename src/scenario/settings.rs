@@ -80,14 +80,18 @@ impl Default for Http {
 /// Reads `config.http`, `config.defaults`, `config.timeout` and `config.tls`; paths are relative to `folder`.
 pub fn read(config: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Http {
     let mut http = Http::default();
-    let mut timeout = None;
+    let (mut timeout, mut misspelt) = (None, false);
     // The older place of the defaults first: what `http.defaults` says wins key by key.
     if let Some(node) = config.take("defaults") {
         defaults(node, &mut http, findings);
     }
     if let Some(mut section) = config.take("http").and_then(|node| Section::of(node, "`http`", findings)) {
         timeout = section.take("timeout");
-        if let Some(sockets) = section.take("maxSockets").and_then(|node| positive(node, "maxSockets", findings)) {
+        if let Some(entry) = section.entry("maxSockets").filter(|entry| entry.value.kind != Kind::Null)
+            && let Some(sockets) = positive(&entry.value, "maxSockets", findings)
+        {
+            let beside = "Artillery does nothing with it; only `parallel` needs more than one";
+            findings.changed(entry.span, format!("each user may have {sockets} sockets"), beside);
             http.sockets = sockets;
         }
         http.pool = section.take("pool").and_then(|node| positive(node, "pool", findings));
@@ -101,15 +105,16 @@ pub fn read(config: &mut Section<'_>, folder: &Path, findings: &mut Findings) ->
         if let Some(node) = section.take("defaults") {
             defaults(node, &mut http, findings);
         }
-        section.end(findings);
+        misspelt = section.end(findings).contains(&"timeout");
     }
     let timeout = config.take("timeout").or(timeout);
     match timeout {
         Some(node) => http.timeout = seconds(node, findings).unwrap_or(PATIENCE),
+        None if misspelt || config.misspells(&["timeout"]) => {}
         None => findings.changed(
             None,
             format!("no `http.timeout`: an answer may take {} s, as for Artillery 1", PATIENCE.as_secs()),
-            "Artillery 2 gives up after 10 s",
+            "Artillery 2 gives up after 10 s; `http.timeout` in seconds decides it",
         ),
     }
     if let Some(node) = config.take("tls") {
@@ -121,7 +126,7 @@ pub fn read(config: &mut Section<'_>, folder: &Path, findings: &mut Findings) ->
 fn positive(node: &Node, what: &str, findings: &mut Findings) -> Option<usize> {
     let number = count(node, what, findings)?;
     if number == 0 {
-        findings.error(node.span, format!("{what} is 1 or more"), "");
+        findings.error(node.span, format!("`{what}` is 1 or more"), "");
     }
     usize::try_from(number).ok().filter(|number| *number > 0)
 }

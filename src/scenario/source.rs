@@ -24,6 +24,8 @@ pub struct Span {
 struct Source {
     name: String,
     text: String,
+    /// The byte that each line begins with.
+    starts: Vec<usize>,
 }
 
 /// All texts that one script was read from.
@@ -36,7 +38,9 @@ impl Sources {
     /// Keeps a text under the name that the user knows it by.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let id = SourceId(u16::try_from(self.list.len()).unwrap_or(u16::MAX));
-        self.list.push(Source { name: name.into(), text: text.into() });
+        let text = text.into();
+        let starts = lines(&text).map(|line| line.as_ptr().addr() - text.as_ptr().addr()).collect();
+        self.list.push(Source { name: name.into(), text, starts });
         id
     }
 
@@ -55,7 +59,11 @@ impl Sources {
     /// The line that a span is on, without its end.
     #[must_use]
     pub fn line(&self, span: Span) -> &str {
-        self.text(span.source).lines().nth(span.line.saturating_sub(1) as usize).unwrap_or_default()
+        let Some(Source { text, starts, .. }) = self.list.get(usize::from(span.source.0)) else { return "" };
+        let line = (span.line as usize).saturating_sub(1);
+        let Some(start) = starts.get(line) else { return "" };
+        let end = starts.get(line + 1).copied().unwrap_or(text.len());
+        text[*start..end].trim_end_matches(['\r', '\n'])
     }
 
     /// A place as compilers write it: `csr-http.yaml:12:9`.
@@ -65,9 +73,25 @@ impl Sources {
     }
 }
 
+/// The lines of a text as YAML counts them: a carriage return alone ends one, too.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_end_as_those_of_yaml() {
+        let cut = |text| lines(text).collect::<Vec<_>>();
+        let text = "a\nb\r\nc\rd\r\r\né";
+        assert_eq!(cut(text), ["a", "b", "c", "d", "", "é"]);
+        let mut sources = Sources::default();
+        let source = sources.add("a.yaml", text);
+        let line = |line| sources.line(Span { source, line, column: 1, length: 1 });
+        assert_eq!([1, 2, 3, 4, 5, 6, 7].map(line), ["a", "b", "c", "d", "", "é", ""]);
+    }
 
     #[test]
     fn a_span_leads_back_to_its_line() {

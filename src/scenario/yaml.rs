@@ -14,13 +14,15 @@ use serde_json::Number;
 
 use super::finding::Findings;
 use super::node::{Entry, Kind, Node};
-use super::source::{SourceId, Sources, Span};
+use super::source::{SourceId, Sources, Span, lines};
 
 /// The largest script.
 pub const LARGEST: usize = 1 << 20;
 /// The deepest nesting.
 const DEEPEST: usize = 64;
-/// Nodes of one script, those that aliases repeat among them.
+const TOO_DEEP: &str = "nested deeper than 64 levels";
+const SPACES: &str = "YAML is indented by spaces";
+/// Nodes of one script, those that anchors keep and aliases repeat among them.
 const MOST_NODES: usize = 100_000;
 /// Bytes of text in all nodes together, those that aliases repeat among them.
 const MOST_TEXT: usize = 8 << 20;
@@ -78,6 +80,25 @@ impl Weight {
     }
 }
 
+/// The entries of a map, of equal keys the first one.
+#[derive(Default)]
+struct Unique {
+    entries: Vec<Entry>,
+    lines: HashMap<String, u32>,
+}
+
+impl Unique {
+    /// The line of the first one, where there is one already.
+    fn add(&mut self, entry: Entry) -> Option<u32> {
+        if let Some(line) = self.lines.get(&entry.key) {
+            return Some(*line);
+        }
+        self.lines.insert(entry.key.clone(), entry.span.line);
+        self.entries.push(entry);
+        None
+    }
+}
+
 struct Composer<'a> {
     parser: Parser<'a, StrInput<'a>>,
     text: &'a str,
@@ -111,25 +132,41 @@ impl<'a> Composer<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Range), Broken> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => {
-                let at = *error.marker();
-                let span = self.span(Range { start: at, end: at });
-                let line = self.text.lines().nth(at.line().saturating_sub(1)).unwrap_or_default();
-                // `target: {{ x }}/path` is no YAML, and what the parser says of it helps nobody.
-                let beside = if line.contains(": {{") || line.trim_start().starts_with("- {{") {
-                    "a value that begins with {{ and goes on behind }} needs quotes"
-                } else {
-                    ""
-                };
-                Err(Broken { sentence: format!("this is not YAML: {}", error.info()), beside: beside.to_owned(), span })
-            }
+            Some(Err(error)) => Err(self.malformed(*error.marker(), error.info())),
             None => Ok((Event::StreamEnd, Range::default())),
         }
     }
 
+    /// What the parser says, and what its author has probably done.
+    fn malformed(&self, at: Marker, said: &str) -> Broken {
+        let mut span = self.span(Range { start: at, end: at });
+        let line = lines(self.text).nth(at.line().saturating_sub(1)).unwrap_or_default();
+        let indentation = line.chars().take_while(|letter| letter.is_whitespace());
+        let beside = if said.contains("recursion limit") {
+            return Broken { sentence: TOO_DEEP.to_owned(), beside: String::new(), span };
+        } else if let ("while parsing node, found unknown anchor", Some(name)) = (said, alias_at(line, at.col())) {
+            span.length = u32::try_from(name.chars().count()).unwrap_or(1).saturating_add(1);
+            let beside = format!("`&{name}` has to stand above it");
+            return Broken { sentence: format!("the alias `*{name}` stands for nothing"), beside, span };
+        } else if let Some(tab) = indentation.clone().position(|letter| letter == '\t') {
+            span.column = u32::try_from(tab).unwrap_or(u32::MAX).saturating_add(1);
+            return Broken { sentence: "this line begins with a tab".to_owned(), beside: SPACES.to_owned(), span };
+        } else if line.contains(": {{") || line.trim_start().starts_with("- {{") {
+            // `target: {{ x }}/path` is no YAML, and what the parser says of it helps nobody.
+            "a value that begins with {{ and goes on behind }} needs quotes"
+        } else if said.contains("quoted scalar") {
+            "is this quote closed?"
+        } else if said.contains("did not find expected key") {
+            "keys of one map stand below each other"
+        } else {
+            ""
+        };
+        Broken { sentence: format!("this is not YAML: {said}"), beside: beside.to_owned(), span }
+    }
+
     fn node(&mut self, event: Event<'a>, range: Range, depth: usize) -> Composed {
         if depth > DEEPEST {
-            return Err(self.broken(range, &format!("nested deeper than {DEEPEST} levels"), ""));
+            return Err(self.broken(range, TOO_DEEP, ""));
         }
         let composed = match event {
             Event::Alias(anchor) => return self.alias(anchor, range),
@@ -137,15 +174,15 @@ impl<'a> Composer<'a> {
                 let kind = self.scalar(&text, style, tag.as_deref(), range)?;
                 let weight = Weight { nodes: 1, text: text.len() };
                 let node = Node { kind, span: self.span(range) };
-                self.anchored(anchor, (node, weight))
+                self.anchored(anchor, (node, weight), range)?
             }
             Event::SequenceStart(anchor, _) => {
                 let list = self.list(range, depth)?;
-                self.anchored(anchor, list)
+                self.anchored(anchor, list, range)?
             }
             Event::MappingStart(anchor, _) => {
                 let map = self.map(range, depth)?;
-                self.anchored(anchor, map)
+                self.anchored(anchor, map, range)?
             }
             _ => return Err(self.broken(range, "this is not YAML", "")),
         };
@@ -153,23 +190,26 @@ impl<'a> Composer<'a> {
         Ok(composed)
     }
 
-    fn anchored(&mut self, anchor: usize, composed: (Node, Weight)) -> (Node, Weight) {
+    /// Keeps a copy for the aliases to come. It is paid for: anchors within anchors are copies of copies.
+    fn anchored(&mut self, anchor: usize, composed: (Node, Weight), range: Range) -> Composed {
         if anchor > 0 {
+            self.spend(composed.1, range)?;
             self.anchors.insert(anchor, composed.clone());
         }
-        composed
+        Ok(composed)
     }
 
     fn alias(&mut self, anchor: usize, range: Range) -> Composed {
         let Some((_, weight)) = self.anchors.get(&anchor) else {
-            return Err(self.broken(range, "this alias stands for something that contains it", ""));
+            return Err(self.broken(range, "this alias stands for something that contains it", "it would never end"));
         };
         // Paid for before it is copied.
         let weight = *weight;
         self.spend(weight, range)?;
         let copy = self.anchors.get(&anchor).cloned();
-        let (mut node, weight) =
-            copy.ok_or_else(|| self.broken(range, "this alias stands for something that contains it", ""))?;
+        let (mut node, weight) = copy.ok_or_else(|| {
+            self.broken(range, "this alias stands for something that contains it", "it would never end")
+        })?;
         node.span = self.span(range);
         Ok((node, weight))
     }
@@ -177,7 +217,11 @@ impl<'a> Composer<'a> {
     fn spend(&mut self, weight: Weight, range: Range) -> Result<(), Broken> {
         self.spent = self.spent.plus(weight);
         if self.spent.too_much() {
-            return Err(self.broken(range, "aliases make this script too large", "it is not read any further"));
+            return Err(self.broken(
+                range,
+                "anchors and aliases make this script too large",
+                "it is not read any further",
+            ));
         }
         Ok(())
     }
@@ -198,8 +242,8 @@ impl<'a> Composer<'a> {
     }
 
     fn map(&mut self, start: Range, depth: usize) -> Composed {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut merged: Vec<Entry> = Vec::new();
+        let mut own = Unique::default();
+        let mut merged = Unique::default();
         let mut weight = Weight { nodes: 1, text: 0 };
         let mut template = false;
         loop {
@@ -213,36 +257,33 @@ impl<'a> Composer<'a> {
             let (key, cost) = self.node(event, range, depth + 1)?;
             weight = weight.plus(cost);
             let (event, value_range) = self.next()?;
+            let anchors = self.anchors.len();
             let (value, cost) = self.node(event, value_range, depth + 1)?;
+            let holds_anchor = self.anchors.len() > anchors;
             weight = weight.plus(cost);
             match name_of(&key) {
                 Some(name) if name == "<<" => self.merge(value, value_range, &mut merged)?,
-                Some(name) => self.insert(Entry { key: name, span: key.span, value }, &mut entries),
+                Some(name) => self.insert(Entry { key: name, span: key.span, value, holds_anchor }, &mut own),
                 None if self.is_template(start) => template = true,
                 None => return Err(self.broken(range, "a key is a text", "this one is not")),
             }
         }
         // What was written in the map itself wins over what was merged into it.
-        for entry in merged {
-            if !entries.iter().any(|own| own.key == entry.key) {
-                entries.push(entry);
-            }
+        for entry in merged.entries {
+            own.add(entry);
         }
-        Ok((Node::map(entries, self.span(start)), weight))
+        Ok((Node::map(own.entries, self.span(start)), weight))
     }
 
-    fn insert(&mut self, entry: Entry, entries: &mut Vec<Entry>) {
-        match entries.iter().find(|other| other.key == entry.key) {
-            Some(first) => {
-                let beside = format!("the first one is on line {}", first.span.line);
-                self.findings.error(entry.span, format!("the key `{}` stands here twice", entry.key), &beside);
-            }
-            None => entries.push(entry),
+    fn insert(&mut self, entry: Entry, own: &mut Unique) {
+        let (span, sentence) = (entry.span, format!("the key `{}` stands here twice", entry.key));
+        if let Some(line) = own.add(entry) {
+            self.findings.error(span, sentence, &format!("the first one is on line {line}"));
         }
     }
 
     /// `<<: *a` and `<<: [*a, *b]`: of equal keys the first counts.
-    fn merge(&mut self, value: Node, range: Range, merged: &mut Vec<Entry>) -> Result<(), Broken> {
+    fn merge(&mut self, value: Node, range: Range, merged: &mut Unique) -> Result<(), Broken> {
         let maps = match value.kind {
             Kind::List(nodes) => nodes,
             _ => vec![value],
@@ -252,9 +293,7 @@ impl<'a> Composer<'a> {
                 return Err(self.broken(range, "`<<` merges maps", &format!("this is {}", map.what())));
             };
             for entry in entries {
-                if !merged.iter().any(|other| other.key == entry.key) {
-                    merged.push(entry);
-                }
+                merged.add(entry);
             }
         }
         Ok(())
@@ -326,6 +365,13 @@ impl<'a> Composer<'a> {
     fn broken(&self, range: Range, sentence: &str, beside: &str) -> Broken {
         Broken { sentence: sentence.to_owned(), beside: beside.to_owned(), span: self.span(range) }
     }
+}
+
+/// The name of the alias at a column of a line, counted from 0.
+fn alias_at(line: &str, column: usize) -> Option<String> {
+    let name = line.chars().skip(column).skip_while(|letter| *letter == '*');
+    let name: String = name.take_while(|letter| !letter.is_whitespace() && !",[]{}".contains(*letter)).collect();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn own_text(node: &Node) -> usize {

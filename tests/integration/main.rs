@@ -8,6 +8,8 @@
 mod attach;
 mod churn;
 mod containers;
+mod corpus;
+mod damaged;
 mod dump;
 mod idle;
 mod load_faults;

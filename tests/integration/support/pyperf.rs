@@ -14,17 +14,18 @@ use super::output::Output;
 use super::process::{self, Process};
 use super::wait::PATIENCE;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_pyperf");
-
 /// A pyperf command line to be run.
 pub struct Pyperf {
     command: Command,
 }
 
 impl Pyperf {
+    /// Where the binary is.
+    pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pyperf");
+
     /// `pyperf` with these arguments.
     pub fn new<Argument: Into<OsString>>(arguments: impl IntoIterator<Item = Argument>) -> Pyperf {
-        Pyperf::by(Command::new(PROGRAM), arguments)
+        Pyperf::by(Command::new(Pyperf::PROGRAM), arguments)
     }
 
     /// As [`Pyperf::new`], started inside the namespace.
@@ -32,7 +33,7 @@ impl Pyperf {
         namespace: &Namespace,
         arguments: impl IntoIterator<Item = Argument>,
     ) -> Pyperf {
-        Pyperf::by(namespace.command(PROGRAM), arguments)
+        Pyperf::by(namespace.command(Pyperf::PROGRAM), arguments)
     }
 
     /// Samples a process and its descendants.
@@ -62,6 +63,12 @@ impl Pyperf {
     /// Runs it in this directory.
     pub fn cwd(mut self, dir: impl AsRef<Path>) -> Pyperf {
         self.command.current_dir(dir);
+        self
+    }
+
+    /// Further arguments.
+    pub fn arguments<Argument: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = Argument>) -> Pyperf {
+        self.command.args(arguments.into_iter().map(Into::into));
         self
     }
 

@@ -102,7 +102,8 @@ impl Run<'_> {
     /// Releases every user on its due time, until the plan is over or somebody wants the end; tells whether it is over.
     async fn arrivals(&mut self, began: Moment) -> Result<bool, Broken> {
         let plan = self.plan;
-        let mut in_a_row = 0;
+        // The first one too waits for a look whether there is to be any.
+        let mut in_a_row = BATCH;
         for arrival in plan.arrivals() {
             let due = began + arrival.due;
             if due > self.shared.now() || in_a_row == BATCH {

@@ -13,6 +13,7 @@
 //! | what is evaluated later | [`template`], [`variables`], [`path`], [`expression`], [`extract`], [`jsonpath`], [`pattern`], [`javascript`] |
 
 pub mod capture;
+mod config;
 pub mod endpoint;
 pub mod expect;
 pub mod expression;
@@ -32,6 +33,7 @@ pub mod plugins;
 pub mod publish;
 pub mod request;
 pub mod review;
+mod scenarios;
 pub mod script;
 pub mod section;
 pub mod settings;

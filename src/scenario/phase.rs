@@ -50,8 +50,8 @@ impl Phase {
     /// One user at once: what runs when a script has no phases, or with `--solo`.
     #[must_use]
     pub fn solo() -> Self {
-        let length = Duration::from_secs(1);
-        Self { name: None, length, arrivals: Arrivals::Count(1), most_users: None, span: Span::default() }
+        let (length, arrivals) = (Duration::ZERO, Arrivals::Count(1));
+        Self { name: None, length, arrivals, most_users: None, span: Span::default() }
     }
 
     /// The name, or its number among the phases.
@@ -92,31 +92,14 @@ fn read(node: &Node, poisson: bool, findings: &mut Findings) -> Option<Phase> {
         (Some(pause), ..) => (pause, Arrivals::None),
         (None, Some(count), ..) => (lasting(duration, span, findings)?, Arrivals::Count(count?)),
         (None, None, Some(rate), None) => {
-            let rate = rate?;
-            if rate == 0.0 {
-                say_idle(span, findings);
-            } else if rate.fract() != 0.0 {
-                let span = written.map_or(span, |node| node.span);
-                findings.changed(
-                    span,
-                    "a fraction of `arrivalRate` is taken as written",
-                    "Artillery 2 breaks off at it",
-                );
-            }
-            let arrivals = match (rate > 0.0, poisson) {
-                (false, _) => Arrivals::None,
-                (true, true) => Arrivals::Poisson(rate),
-                (true, false) => Arrivals::Rate(rate),
-            };
+            let arrivals = steady(rate?, poisson, written.map_or(span, |node| node.span), span, findings);
             (lasting(duration, span, findings)?, arrivals)
         }
         (None, None, from, Some(to)) => {
             (lasting(duration, span, findings)?, Arrivals::Ramp { from: from.unwrap_or(Some(0.0))?, to: to? })
         }
+        (None, None, None, None) if slips.iter().any(|key| WAYS.contains(key)) => return None,
         (None, None, None, None) => {
-            if slips.iter().any(|key| ["arrivalRate", "arrivalCount", "rampTo", "pause"].contains(key)) {
-                return None;
-            }
             let duration = lasting(duration, span, findings)?;
             say_idle(span, findings);
             (duration, Arrivals::None)
@@ -124,6 +107,22 @@ fn read(node: &Node, poisson: bool, findings: &mut Findings) -> Option<Phase> {
     };
     let length = length_of(length, findings)?;
     Some(Phase { name, length, arrivals, most_users, span })
+}
+
+/// The keys that say how users arrive.
+const WAYS: [&str; 4] = ["arrivalRate", "arrivalCount", "rampTo", "pause"];
+
+/// What a constant rate means.
+fn steady(rate: f64, poisson: bool, written: Span, phase: Span, findings: &mut Findings) -> Arrivals {
+    if rate == 0.0 {
+        say_idle(phase, findings);
+        return Arrivals::None;
+    }
+    if rate.fract() != 0.0 {
+        let beside = "Artillery 2 breaks off at it";
+        findings.changed(written, "a fraction of `arrivalRate` is taken as written", beside);
+    }
+    if poisson { Arrivals::Poisson(rate) } else { Arrivals::Rate(rate) }
 }
 
 fn say_idle(span: Span, findings: &mut Findings) {

@@ -8,9 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::Counters;
+use super::cost::Cost;
 use crate::clock::Moment;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack};
+use crate::recording::{CpuReading, Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack};
 
 /// Between two batches of the file.
 const BATCH: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub(super) enum Event {
     Role(ProcessNumber, Role),
     /// The stacks of its threads at one moment.
     Stacks(ProcessNumber, Moment, Vec<ThreadStack>),
+    /// What its CPU clock says.
+    Cpu(CpuReading),
     /// There will be no more.
     End {
         /// How long sampling went on.
@@ -38,6 +41,7 @@ pub(super) struct Recorder {
     file: Option<RecordingFile>,
     file_error: Option<FileError>,
     counters: Arc<Counters>,
+    cost: Cost,
     first: Option<Moment>,
     last: Moment,
     written: Moment,
@@ -49,6 +53,7 @@ impl Recorder {
             recording: Recording::new(run),
             file,
             file_error: None,
+            cost: Cost::of_new_thread(Arc::clone(&counters)),
             counters,
             first: None,
             last: Moment::default(),
@@ -97,6 +102,7 @@ impl Recorder {
                     self.sample(process, moment, stack);
                 }
             }
+            Event::Cpu(reading) => self.recording.timeline.cpu.push(reading),
             Event::End { .. } => {}
         }
     }
@@ -124,6 +130,8 @@ impl Recorder {
         self.recording.losses = self.counters.losses();
         self.recording.reads = self.counters.reads.load(Relaxed);
         self.recording.stopped = Duration::from_nanos(self.counters.stopped_nanos.load(Relaxed));
+        self.cost.tell();
+        self.recording.sampler_cpu = Duration::from_nanos(self.counters.cpu_nanos.load(Relaxed));
         self.written = self.last;
         if let Some(file) = &mut self.file
             && let Err(error) = file.append(&self.recording)

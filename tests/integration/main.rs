@@ -10,6 +10,7 @@ mod churn;
 mod containers;
 mod dump;
 mod idle;
+mod listening;
 mod matrix;
 mod permission;
 mod recordings;

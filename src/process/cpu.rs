@@ -40,12 +40,12 @@ mod tests {
         let read = || (used_by(own).expect("we live"), used_here());
         let before = read();
         let mut noise = 0_u64;
-        while used_here() - before.1 < Duration::from_millis(30) {
+        while used_here().saturating_sub(before.1) < Duration::from_millis(30) {
             noise = crate::random::mix(noise);
         }
         let after = read();
         // The thread's work is part of the process's.
-        assert!(after.0 - before.0 >= Duration::from_millis(30), "{before:?} {after:?} {noise}");
+        assert!(after.0.saturating_sub(before.0) >= Duration::from_millis(30), "{before:?} {after:?} {noise}");
         let exact = used_by(own).expect("we live");
         let coarse = ticks(own).expect("we live");
         assert!(coarse <= used_by(own).expect("we live") && coarse + Duration::from_millis(20) >= exact);

@@ -61,12 +61,12 @@ mod tests {
         let mut cost = Cost::from_now(Arc::clone(&counters));
         let mut noise = 0;
         for turn in 1..=3_u32 {
-            while cpu::used_here() - began < turn * Duration::from_millis(5) {
+            while cpu::used_here().saturating_sub(began) < turn * Duration::from_millis(5) {
                 noise = crate::random::mix(noise);
             }
             cost.tell();
         }
-        let used = cpu::used_here() - began;
+        let used = cpu::used_here().saturating_sub(began);
         assert!(counted() <= used && counted() >= Duration::from_millis(14), "{:?} of {used:?}, {noise}", counted());
         let second = Moment::from_nanos(1_000_000_000);
         cost.tell_at(second);

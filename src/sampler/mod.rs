@@ -24,7 +24,7 @@ use crate::problem::{Advice, Exit};
 use crate::process::ProcessId;
 use crate::process::tree::ProcessTree;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{Losses, Recording, Run, rate_reached};
+use crate::recording::{Losses, Phase, Recording, Run, rate_reached};
 use crate::stack::AttachError;
 use crate::stop::{Stop, StopReason};
 use cost::Cost;
@@ -267,6 +267,11 @@ impl Sampler {
             reads: self.counters.reads.load(Relaxed),
             losses: self.counters.losses(),
         }
+    }
+
+    /// Puts phases into the recording, in place of those that were put there before; its file has them with the next batch.
+    pub fn set_phases(&self, phases: Vec<Phase>) {
+        let _ = self.events.send(Event::Phases(phases));
     }
 
     /// Ends sampling and hands back what was recorded; `None` when the recorder itself has failed.

@@ -11,7 +11,9 @@ use super::Counters;
 use super::cost::Cost;
 use crate::clock::Moment;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{CpuReading, Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack};
+use crate::recording::{
+    CpuReading, Phase, Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack,
+};
 
 /// Between two batches of the file.
 const BATCH: Duration = Duration::from_secs(1);
@@ -29,6 +31,8 @@ pub(super) enum Event {
     Stacks(ProcessNumber, Moment, Vec<ThreadStack>),
     /// What its CPU clock says.
     Cpu(CpuReading),
+    /// The phases as they are known now, in place of those that were told before.
+    Phases(Vec<Phase>),
     /// There will be no more.
     End {
         /// How long sampling went on.
@@ -103,6 +107,7 @@ impl Recorder {
                 }
             }
             Event::Cpu(reading) => self.recording.timeline.cpu.push(reading),
+            Event::Phases(phases) => self.recording.timeline.phases = phases,
             Event::End { .. } => {}
         }
     }
@@ -139,5 +144,44 @@ impl Recorder {
             self.file_error = Some(error);
             self.file = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interned::Id;
+    use crate::recording::Mode;
+    use std::sync::mpsc::sync_channel;
+    use std::time::SystemTime;
+
+    const fn at(seconds: u64) -> Moment {
+        Moment::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn readings_and_the_latest_phases_are_kept() {
+        let run =
+            Run { target: "gunicorn".into(), started: SystemTime::UNIX_EPOCH, rate: 100, mode: Mode::NonBlocking };
+        let recorder = Recorder::new(run, None, Arc::new(Counters::default()));
+        let (events, received) = sync_channel(8);
+        let phase = |ended| Phase { name: "peak".into(), arrivals: String::new(), began: at(1), ended };
+        let reading = |moment, used| CpuReading { process: Id::from_index(0), moment, used: Duration::from_secs(used) };
+        let told = [
+            Event::Cpu(reading(at(1), 5)),
+            Event::Phases(vec![phase(at(2))]),
+            Event::Cpu(reading(at(2), 6)),
+            Event::Phases(vec![phase(at(3))]),
+            Event::End { length: Duration::from_secs(3) },
+        ];
+        for event in told {
+            events.send(event).expect("there is room");
+        }
+        let (recording, error) = recorder.run(&received);
+        assert!(error.is_none());
+        assert_eq!(recording.timeline.phases, [phase(at(3))]);
+        assert_eq!(recording.timeline.cpu, [reading(at(1), 5), reading(at(2), 6)]);
+        assert_eq!(recording.length, Duration::from_secs(3));
+        assert!(recording.sampler_cpu > Duration::ZERO);
     }
 }

@@ -63,7 +63,9 @@ fn a_recording_holds_the_cpu_time_of_each_process() {
     let gunicorn = Gunicorn::of(&Environment::new(&Python::default(), Packages::Web)).workers(2).start();
     let before = gunicorn.workers().into_iter().map(|worker| (worker, cpu_time(worker))).collect::<Vec<_>>();
     let sampling = Sampling::of(gunicorn.pid());
-    before.iter().for_each(|(worker, _)| sampling.wait_for(*worker));
+    for (worker, _) in &before {
+        sampling.wait_for(*worker);
+    }
     let busy: i32 = gunicorn.get("/burn?s=2").parse().expect("the answer is a pid");
     // Beside its first and last clock readings a worker does next to nothing.
     let after = before.iter().map(|(worker, _)| cpu_time(*worker)).collect::<Vec<_>>();
@@ -71,7 +73,7 @@ fn a_recording_holds_the_cpu_time_of_each_process() {
     for ((worker, before), after) in before.into_iter().zip(after) {
         let readings: Vec<_> = recording.cpu.iter().filter(|reading| reading.pid == worker).collect();
         let [first, .., last] = readings[..] else { panic!("only {readings:?}") };
-        let (recorded, told) = (last.used - first.used, after - before);
+        let (recorded, told) = (last.used.saturating_sub(first.used), after.saturating_sub(before));
         // User and system time are each told in steps of 10 ms, once before and once after.
         let step = Duration::from_millis(2 * 10);
         assert!(recorded <= told + step && told <= recorded + step, "{recorded:?} recorded, {told:?} told");

@@ -149,6 +149,8 @@ fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result
         let [began, ended] = [now.began, now.ended].map(|moment| signed(moment.as_nanos()));
         phase.execute(params![id, now.name, now.arrivals, began, ended])?;
     }
+    let phases = i64::try_from(recording.timeline.phases.len()).unwrap_or(i64::MAX);
+    to.execute("DELETE FROM phase WHERE id >= ?1", [phases])?;
     for (kind, count) in recording.losses.named() {
         to.execute("INSERT OR REPLACE INTO loss VALUES (?1, ?2)", params![kind, signed(count)])?;
     }

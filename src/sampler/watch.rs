@@ -103,7 +103,7 @@ impl Watch {
             clock,
             counters,
             stop,
-            cpu_due: Moment::default(),
+            cpu_due: clock.now() + CPU_TURN,
             closing: Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Which process is meant: from a pid or a name to the topmost processes of the trees to sample.
+//! Which process is meant: from a pid, a name or an address to the topmost processes of the trees to sample.
 //!
 //! A name is matched against what a Python process runs (script, module, title, kernel name), never against any word of any
 //! command line: `vim gunicorn.conf.py`, `sh -c gunicorn …`, pyperf itself and the sudo above it are not gunicorn. Of
@@ -13,6 +13,7 @@ use procfs::Current;
 use super::Role;
 use super::facts::Facts;
 use super::gunicorn;
+use super::listening::{self, ListenError};
 use crate::printable::printable;
 use crate::problem::{Advice, Exit};
 
@@ -25,15 +26,23 @@ pub enum Wanted {
     Name(String),
     /// Every Python program of this name.
     All(String),
+    /// The Python program that serves an address on this machine.
+    Listening {
+        /// The host as it is written in the address: a name, or an IP address without brackets.
+        host: String,
+        /// The TCP port.
+        port: u16,
+    },
 }
 
 impl fmt::Display for Wanted {
-    /// The options that name this target on the command line.
+    /// The options that name this target on the command line, or the address that it serves.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pid(pid) => write!(f, "--pid {pid}"),
             Self::Name(name) => write!(f, "--name {name}"),
             Self::All(name) => write!(f, "--name {name} --all"),
+            Self::Listening { host, port } => f.write_str(&listening::address(host, *port)),
         }
     }
 }
@@ -60,6 +69,17 @@ pub enum FindError {
         /// What was found.
         found: Vec<Candidate>,
     },
+    /// The address leads to no Python program here.
+    #[error(transparent)]
+    Listening(#[from] ListenError),
+    /// More than one program serves the address (`SO_REUSEPORT`).
+    #[error("{} programs listen on {address}:\n{}", .found.len(), listing(.found))]
+    Shared {
+        /// The address.
+        address: String,
+        /// What was found.
+        found: Vec<Candidate>,
+    },
 }
 
 impl Advice for FindError {
@@ -71,11 +91,18 @@ impl Advice for FindError {
                 let first = found.first().map_or(0, |candidate| candidate.pid);
                 format!("--pid {first} for one of them, or --all")
             }
+            Self::Listening(error) => return error.hint(),
+            Self::Shared { found, .. } => {
+                format!("--pid {} for one of them", found.first().map_or(0, |candidate| candidate.pid))
+            }
         })
     }
 
     fn exit(&self) -> Exit {
-        Exit::NoProcess
+        match self {
+            Self::Listening(error) => error.exit(),
+            _ => Exit::NoProcess,
+        }
     }
 }
 
@@ -132,7 +159,7 @@ fn age(age: Duration) -> String {
 ///
 /// # Errors
 ///
-/// When there is no such process, or when a name stands for several programs.
+/// When there is no such process, or when a name or an address stands for several programs.
 pub fn find(wanted: &Wanted) -> Result<Vec<i32>, FindError> {
     match wanted {
         Wanted::Pid(pid) => match Facts::read(*pid) {
@@ -155,6 +182,16 @@ pub fn find(wanted: &Wanted) -> Result<Vec<i32>, FindError> {
             match topmost_named(&all, name) {
                 none if none.is_empty() => Err(nothing_named(&all, name)),
                 found => Ok(found),
+            }
+        }
+        Wanted::Listening { host, port } => {
+            let all = Facts::all();
+            match listening::find_listening(&all, host, *port)?[..] {
+                [only] => Ok(vec![only]),
+                ref several => Err(FindError::Shared {
+                    address: listening::address(host, *port),
+                    found: several.iter().filter_map(|pid| candidate(&all, *pid)).collect(),
+                }),
             }
         }
     }
@@ -190,7 +227,7 @@ fn own_line(all: &HashMap<i32, Facts>) -> Vec<i32> {
     std::iter::once(own).chain(ancestors(all, own)).collect()
 }
 
-fn ancestors(all: &HashMap<i32, Facts>, pid: i32) -> impl Iterator<Item = i32> {
+pub(super) fn ancestors(all: &HashMap<i32, Facts>, pid: i32) -> impl Iterator<Item = i32> {
     // Pids are read at different times, so a cycle is possible in theory: no line is longer than the table.
     std::iter::successors(all.get(&pid), |facts| all.get(&facts.parent))
         .take(all.len())

@@ -4,10 +4,12 @@
 //! [`privilege`], which changes what *this* process may do.
 
 pub mod access;
+pub mod cpu;
 pub mod facts;
 pub mod find;
 pub mod gunicorn;
 pub mod image;
+pub mod listening;
 pub mod privilege;
 pub mod tree;
 

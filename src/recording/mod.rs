@@ -123,6 +123,8 @@ pub struct Recording {
     pub length: Duration,
     /// How long the targets stood still for it, summed over all of them; zero unless [`Mode::Blocking`].
     pub stopped: Duration,
+    /// CPU time that pyperf's own sampling took.
+    pub sampler_cpu: Duration,
 }
 
 impl Recording {
@@ -141,6 +143,7 @@ impl Recording {
             reads: 0,
             length: Duration::ZERO,
             stopped: Duration::ZERO,
+            sampler_cpu: Duration::ZERO,
         }
     }
 

@@ -34,7 +34,7 @@ pub struct CpuReading {
 pub struct Timeline {
     /// The phases, in the order of time, without gaps.
     pub phases: Vec<Phase>,
-    /// Readings of CPU clocks; those of one process in the order of time.
+    /// Readings of CPU clocks, one a second and process (24 bytes); those of one process in the order of time.
     pub cpu: Vec<CpuReading>,
 }
 

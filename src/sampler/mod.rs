@@ -4,6 +4,7 @@
 //! a [`sampling`] loop for it; the [`recorder`] interns and stores. They are joined by a bounded channel; what does not fit
 //! is dropped and counted. It knows neither which reader it drives nor what will become of the recording.
 
+mod cost;
 mod pace;
 mod recorder;
 mod sampling;
@@ -23,9 +24,10 @@ use crate::problem::{Advice, Exit};
 use crate::process::ProcessId;
 use crate::process::tree::ProcessTree;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{Losses, Recording, Run, rate_reached};
+use crate::recording::{Losses, Phase, Recording, Run, rate_reached};
 use crate::stack::AttachError;
 use crate::stop::{Stop, StopReason};
+use cost::Cost;
 use recorder::{Event, Recorder};
 use watch::Watch;
 
@@ -147,6 +149,8 @@ struct Counters {
     dropped: AtomicU64,
     truncated: AtomicU64,
     stopped_nanos: AtomicU64,
+    /// CPU time of the sampler's own threads.
+    cpu_nanos: AtomicU64,
     /// Reads of a living process, those that failed among them.
     reads: AtomicU64,
     /// Stacks on their way to the recorder.
@@ -237,7 +241,10 @@ impl Sampler {
         let recorder = Task::spawn("recorder", Some(stop), move || recorder.run(&received))?;
         let mut watch = Watch::new(tree, opener, rate, events.clone(), clock, Arc::clone(&counters), stop.clone());
         let start = clock.now();
+        // This much is done on the caller's thread.
+        let mut cost = Cost::from_now(Arc::clone(&counters));
         watch.begin()?;
+        cost.tell();
         let end = options.duration.map(|duration| clock.now() + duration);
         let watch = Task::spawn("watch", Some(stop), move || watch.run(end))?;
         Ok(Self { rate, clock, start, stop: stop.clone(), counters, events, watch, recorder })
@@ -260,6 +267,11 @@ impl Sampler {
             reads: self.counters.reads.load(Relaxed),
             losses: self.counters.losses(),
         }
+    }
+
+    /// Puts phases into the recording, in place of those that were put there before; its file has them with the next batch.
+    pub fn set_phases(&self, phases: Vec<Phase>) {
+        let _ = self.events.send(Event::Phases(phases));
     }
 
     /// Ends sampling and hands back what was recorded; `None` when the recorder itself has failed.

@@ -8,9 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::Counters;
+use super::cost::Cost;
 use crate::clock::Moment;
 use crate::recording::file::{FileError, RecordingFile};
-use crate::recording::{Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack};
+use crate::recording::{
+    CpuReading, Phase, Process, ProcessNumber, Recording, Role, Run, Sample, State, Thread, ThreadStack,
+};
 
 /// Between two batches of the file.
 const BATCH: Duration = Duration::from_secs(1);
@@ -26,6 +29,10 @@ pub(super) enum Event {
     Role(ProcessNumber, Role),
     /// The stacks of its threads at one moment.
     Stacks(ProcessNumber, Moment, Vec<ThreadStack>),
+    /// What its CPU clock says.
+    Cpu(CpuReading),
+    /// The phases as they are known now, in place of those that were told before.
+    Phases(Vec<Phase>),
     /// There will be no more.
     End {
         /// How long sampling went on.
@@ -38,6 +45,7 @@ pub(super) struct Recorder {
     file: Option<RecordingFile>,
     file_error: Option<FileError>,
     counters: Arc<Counters>,
+    cost: Cost,
     first: Option<Moment>,
     last: Moment,
     written: Moment,
@@ -49,6 +57,7 @@ impl Recorder {
             recording: Recording::new(run),
             file,
             file_error: None,
+            cost: Cost::of_new_thread(Arc::clone(&counters)),
             counters,
             first: None,
             last: Moment::default(),
@@ -97,6 +106,8 @@ impl Recorder {
                     self.sample(process, moment, stack);
                 }
             }
+            Event::Cpu(reading) => self.recording.timeline.cpu.push(reading),
+            Event::Phases(phases) => self.recording.timeline.phases = phases,
             Event::End { .. } => {}
         }
     }
@@ -124,6 +135,8 @@ impl Recorder {
         self.recording.losses = self.counters.losses();
         self.recording.reads = self.counters.reads.load(Relaxed);
         self.recording.stopped = Duration::from_nanos(self.counters.stopped_nanos.load(Relaxed));
+        self.cost.tell();
+        self.recording.sampler_cpu = Duration::from_nanos(self.counters.cpu_nanos.load(Relaxed));
         self.written = self.last;
         if let Some(file) = &mut self.file
             && let Err(error) = file.append(&self.recording)
@@ -131,5 +144,44 @@ impl Recorder {
             self.file_error = Some(error);
             self.file = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interned::Id;
+    use crate::recording::Mode;
+    use std::sync::mpsc::sync_channel;
+    use std::time::SystemTime;
+
+    const fn at(seconds: u64) -> Moment {
+        Moment::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn readings_and_the_latest_phases_are_kept() {
+        let run =
+            Run { target: "gunicorn".into(), started: SystemTime::UNIX_EPOCH, rate: 100, mode: Mode::NonBlocking };
+        let recorder = Recorder::new(run, None, Arc::new(Counters::default()));
+        let (events, received) = sync_channel(8);
+        let phase = |ended| Phase { name: "peak".into(), arrivals: String::new(), began: at(1), ended };
+        let reading = |moment, used| CpuReading { process: Id::from_index(0), moment, used: Duration::from_secs(used) };
+        let told = [
+            Event::Cpu(reading(at(1), 5)),
+            Event::Phases(vec![phase(at(2))]),
+            Event::Cpu(reading(at(2), 6)),
+            Event::Phases(vec![phase(at(3))]),
+            Event::End { length: Duration::from_secs(3) },
+        ];
+        for event in told {
+            events.send(event).expect("there is room");
+        }
+        let (recording, error) = recorder.run(&received);
+        assert!(error.is_none());
+        assert_eq!(recording.timeline.phases, [phase(at(3))]);
+        assert_eq!(recording.timeline.cpu, [reading(at(1), 5), reading(at(2), 6)]);
+        assert_eq!(recording.length, Duration::from_secs(3));
+        assert!(recording.sampler_cpu > Duration::ZERO);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 
+use super::cost::Cost;
 use super::recorder::Event;
 use super::{Counters, Pace, STACKS};
 use crate::clock::{Clock, Moment};
@@ -36,6 +37,7 @@ pub(super) struct Sampling {
     pub(super) lane: Arc<Lane>,
     pub(super) events: SyncSender<Event>,
     pub(super) counters: Arc<Counters>,
+    pub(super) cost: Cost,
 }
 
 impl Drop for Sampling {
@@ -46,6 +48,11 @@ impl Drop for Sampling {
 
 impl Sampling {
     pub(super) fn run(mut self) {
+        self.sample();
+        self.cost.tell();
+    }
+
+    fn sample(&mut self) {
         let start = self.clock.now();
         let (mut slot, mut failures) = (0, 0);
         while self.is_on_at(start + self.pace.due(slot)) {
@@ -58,7 +65,9 @@ impl Sampling {
             if failures >= TOO_MANY_FAILURES {
                 return;
             }
-            let next = self.pace.next(slot, self.clock.now().since(start));
+            let now = self.clock.now();
+            self.cost.tell_at(now);
+            let next = self.pace.next(slot, now.since(start));
             self.counters.late.fetch_add(next - slot - 1, Relaxed);
             slot = next;
         }
@@ -126,6 +135,7 @@ mod tests {
             lane: Arc::clone(&lane),
             events,
             counters: Arc::clone(&counters),
+            cost: Cost::of_new_thread(counters.clone()),
         };
         sampling.run();
         assert!(lane.ended.load(Relaxed));
@@ -179,6 +189,7 @@ mod tests {
             lane: Arc::default(),
             events,
             counters: Arc::default(),
+            cost: Cost::of_new_thread(Arc::default()),
         };
         sampling.run();
         assert_eq!(received.try_iter().count(), 0);

@@ -1,8 +1,8 @@
 //! Follows the target's processes, opens a reader for each, and starts the loop that samples it.
 //!
-//! Ten times a second it looks who was born and who died. Opening a process takes milliseconds and fails while its
-//! interpreter is not up yet, so it happens here, off the sampling threads, and is tried again at growing intervals for as
-//! long as the process lives.
+//! Ten times a second it looks who was born and who died, and once a second what the CPU clock of each says. Opening a
+//! process takes milliseconds and fails while its interpreter is not up yet, so it happens here, off the sampling threads,
+//! and is tried again at growing intervals for as long as the process lives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use super::cost::Cost;
 use super::recorder::Event;
 use super::sampling::{Lane, Sampling};
 use super::{Counters, PATIENCE, Pace, StartError, Task};
 use crate::clock::{Clock, Moment};
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
-use crate::process::{ProcessId, Role};
-use crate::recording::{Process, ProcessNumber, ThreadStack};
+use crate::process::{ProcessId, Role, cpu};
+use crate::recording::{CpuReading, Process, ProcessNumber, ThreadStack};
 use crate::stack::request::proven_role;
 use crate::stack::{AttachError, StackReader};
 use crate::stop::{Stop, StopReason};
@@ -27,6 +28,9 @@ const TURN: Duration = Duration::from_millis(100);
 
 /// How long to wait at the start for the first readable process: a program that was just launched needs a moment.
 const FIRST: Duration = Duration::from_secs(1);
+
+/// Between two readings of the CPU clocks.
+const CPU_TURN: Duration = Duration::from_secs(1);
 
 /// The longest pause between two tries to open a process.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -52,6 +56,8 @@ pub(super) struct Watch {
     clock: Clock,
     counters: Arc<Counters>,
     stop: Stop,
+    /// When the CPU clocks are to be read again.
+    cpu_due: Moment,
     /// Sampling loops that have been told to end.
     closing: Vec<Task<()>>,
 }
@@ -97,6 +103,7 @@ impl Watch {
             clock,
             counters,
             stop,
+            cpu_due: clock.now() + CPU_TURN,
             closing: Vec::new(),
         }
     }
@@ -138,6 +145,7 @@ impl Watch {
 
     /// Follows the tree until the run ends, at the latest at `end`. Returns the processes that could never be read, and why.
     pub(super) fn run(mut self, end: Option<Moment>) -> Vec<(ProcessId, String)> {
+        let mut cost = Cost::of_new_thread(Arc::clone(&self.counters));
         let mut wait = self.next_turn(end);
         while self.stop.wait(wait).is_none() {
             if end.is_some_and(|end| self.clock.now() >= end) {
@@ -149,7 +157,9 @@ impl Watch {
                 self.stop.request(StopReason::TargetGone);
             }
             wait = self.next_turn(end);
+            cost.tell_at(self.clock.now());
         }
+        self.read_clocks();
         let mut unread = Vec::new();
         for process in self.followed.into_values() {
             match process.stage {
@@ -162,6 +172,7 @@ impl Watch {
         for sampling in self.closing {
             sampling.result(deadline.since(self.clock.now()));
         }
+        cost.tell();
         unread
     }
 
@@ -188,6 +199,25 @@ impl Watch {
             }
         }
         self.settle_roles();
+        if now >= self.cpu_due {
+            self.cpu_due = now + CPU_TURN;
+            self.read_clocks();
+        }
+    }
+
+    /// Reads the CPU clock of every process that is sampled.
+    fn read_clocks(&self) {
+        for process in self.followed.values() {
+            if let Stage::Open { number, .. } = process.stage {
+                self.read_clock(process.id, number);
+            }
+        }
+    }
+
+    fn read_clock(&self, id: ProcessId, process: ProcessNumber) {
+        if let Some(used) = cpu::used_by(id.pid) {
+            let _ = self.events.send(Event::Cpu(CpuReading { process, moment: self.clock.now(), used }));
+        }
     }
 
     fn expect(&mut self, id: ProcessId) {
@@ -214,6 +244,9 @@ impl Watch {
             |process: &&Followed| matches!(&process.stage, Stage::Open { lane, .. } if lane.ended.load(Relaxed));
         let ended: Vec<ProcessId> = self.followed.values().filter(ended).map(|process| process.id).collect();
         for id in ended {
+            if let Some(Followed { stage: Stage::Open { number, .. }, .. }) = self.followed.get(&id.pid) {
+                self.read_clock(id, *number);
+            }
             self.retire(id);
             self.expect(id);
         }
@@ -242,10 +275,9 @@ impl Watch {
     }
 
     fn admit(&mut self, pid: i32, opened: Opened, stacks: &[ThreadStack]) {
-        let Some(followed) = self.followed.get_mut(&pid) else {
+        let Some(id) = self.followed.get(&pid).map(|followed| followed.id) else {
             return;
         };
-        let id = followed.id;
         if let Some(role) = proven_role(stacks) {
             self.tree.set_role(id, role);
         }
@@ -263,13 +295,17 @@ impl Watch {
             lane: Arc::clone(&lane),
             events: self.events.clone(),
             counters: Arc::clone(&self.counters),
+            cost: Cost::of_new_thread(Arc::clone(&self.counters)),
         };
         // The recorder must know the process before its first stacks come.
         let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };
         let _ = self.events.send(Event::Born(process));
+        self.read_clock(id, number);
         self.born += 1;
         match Task::spawn(&format!("sampling {pid}"), None, move || sampling.run()) {
-            Ok(sampling) => followed.stage = Stage::Open { number, role, lane, sampling },
+            Ok(sampling) => {
+                self.followed.insert(pid, Followed { id, stage: Stage::Open { number, role, lane, sampling } });
+            }
             // Tried again like any process that cannot be opened yet.
             Err(_) => {
                 let _ = self.events.send(Event::Died(number, self.clock.now()));

@@ -12,6 +12,7 @@ mod corpus;
 mod damaged;
 mod dump;
 mod idle;
+mod listening;
 mod load_faults;
 mod load_flow;
 mod load_gunicorn;

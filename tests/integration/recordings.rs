@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::Gunicorn;
@@ -55,6 +56,31 @@ fn a_recording_holds_what_the_graph_leaves_out() {
     );
     assert!(sampled.recording.share(State::Idle, |sample| sample.role == "master") > 0.9);
     assert!(sampled.recording.share(State::Waiting, |sample| sample.pid == worker) > 0.7);
+}
+
+#[test]
+fn a_recording_holds_the_cpu_time_of_each_process() {
+    let gunicorn = Gunicorn::of(&Environment::new(&Python::default(), Packages::Web)).workers(2).start();
+    let before = gunicorn.workers().into_iter().map(|worker| (worker, cpu_time(worker))).collect::<Vec<_>>();
+    let sampling = Sampling::of(gunicorn.pid());
+    for (worker, _) in &before {
+        sampling.wait_for(*worker);
+    }
+    let busy: i32 = gunicorn.get("/burn?s=2").parse().expect("the answer is a pid");
+    // Beside its first and last clock readings a worker does next to nothing.
+    let after = before.iter().map(|(worker, _)| cpu_time(*worker)).collect::<Vec<_>>();
+    let recording = sampling.finish().recording;
+    for ((worker, before), after) in before.into_iter().zip(after) {
+        let readings: Vec<_> = recording.cpu.iter().filter(|reading| reading.pid == worker).collect();
+        let [first, .., last] = readings[..] else { panic!("only {readings:?}") };
+        let (recorded, told) = (last.used.saturating_sub(first.used), after.saturating_sub(before));
+        // User and system time are each told in steps of 10 ms, once before and once after.
+        let step = Duration::from_millis(2 * 10);
+        assert!(recorded <= told + step && told <= recorded + step, "{recorded:?} recorded, {told:?} told");
+        assert_eq!(recorded > Duration::from_millis(200), worker == busy, "{recorded:?} of {worker}");
+    }
+    assert!(recording.cpu.iter().any(|reading| reading.pid == gunicorn.pid()));
+    assert!(recording.sampler_cpu > Duration::ZERO && recording.sampler_cpu < 3 * recording.length, "{recording:?}");
 }
 
 #[test]
@@ -117,6 +143,12 @@ fn holding() -> (Gunicorn, TempDir) {
     let gate = TempDir::new();
     drop(gunicorn.hold(&gate.join("gate")));
     (gunicorn, TempDir::new())
+}
+
+/// The CPU time of a process as `/proc` tells it.
+fn cpu_time(pid: i32) -> Duration {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat()).expect("the process exists");
+    Duration::from_millis((stat.utime + stat.stime) * 1000 / procfs::ticks_per_second())
 }
 
 /// A Python that was built with its sqlite3 module.

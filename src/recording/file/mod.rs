@@ -6,15 +6,18 @@
 //!
 //! | table | columns |
 //! | --- | --- |
-//! | `run` | `target`, `started`, `rate` (Hz), `mode`, `length`, `stopped` (ns), `reads`: one row |
+//! | `run` | `target`, `started`, `rate` (Hz), `mode`, `length`, `stopped` (ns), `reads`, `sampler_cpu` (ns): one row |
 //! | `process` | `id`, `pid`, `start_ticks`, `role`, `root` (pid), `python`, `born`, `died` |
 //! | `thread` | `id`, `process`, `ident` (Python's), `os_id` (the kernel's), `name` |
 //! | `frame` | `id`, `function`, `file`, `short_file`, `line` |
 //! | `stack` | `id`, `caller` (stack), `frame` of the innermost frame; stack 0 is empty |
 //! | `sample` | `moment`, `thread`, `stack`, `state` (0 running, 1 waiting, 2 idle), `gil` (0, 1) |
+//! | `phase` | `id` (0, 1, … in the order of time), `name`, `arrivals` (in words), `began`, `ended`: no gaps between them |
+//! | `cpu` | `process`, `moment`, `used`: CPU time (ns) of all threads of the process since it began, about once a second |
 //! | `loss` | `kind`, `count` |
 //!
-//! `PRAGMA application_id` is `0x70797066` ("pypf"), `PRAGMA user_version` the version of this schema: [`SCHEMA`].
+//! `PRAGMA application_id` is `0x70797066` ("pypf"), `PRAGMA user_version` the version of this schema: [`SCHEMA`]. Schema 1
+//! had neither `phase` nor `cpu` nor `run.sampler_cpu`; its files can still be read.
 
 mod read;
 mod write;
@@ -26,20 +29,25 @@ pub use write::RecordingFile;
 
 use crate::problem::Advice;
 
-/// The version of the schema that this file writes, and the only one that it reads.
-pub const SCHEMA: i32 = 1;
+/// The version of the schema that this file writes, and the newest that it reads.
+pub const SCHEMA: i32 = 2;
+
+/// The oldest version of the schema that can be read.
+pub const OLDEST: i32 = 1;
 
 const APPLICATION: i32 = 0x7079_7066;
 
 const TABLES: &str = "
     CREATE TABLE run (target TEXT, started INTEGER, rate INTEGER, mode TEXT, length INTEGER, stopped INTEGER,
-                      reads INTEGER);
+                      reads INTEGER, sampler_cpu INTEGER);
     CREATE TABLE process (id INTEGER PRIMARY KEY, pid INTEGER, start_ticks INTEGER, role TEXT, root INTEGER,
                           python TEXT, born INTEGER, died INTEGER);
     CREATE TABLE thread (id INTEGER PRIMARY KEY, process INTEGER, ident INTEGER, os_id INTEGER, name TEXT);
     CREATE TABLE frame (id INTEGER PRIMARY KEY, function TEXT, file TEXT, short_file TEXT, line INTEGER);
     CREATE TABLE stack (id INTEGER PRIMARY KEY, caller INTEGER, frame INTEGER);
     CREATE TABLE sample (moment INTEGER, thread INTEGER, stack INTEGER, state INTEGER, gil INTEGER);
+    CREATE TABLE phase (id INTEGER PRIMARY KEY, name TEXT, arrivals TEXT, began INTEGER, ended INTEGER);
+    CREATE TABLE cpu (process INTEGER, moment INTEGER, used INTEGER);
     CREATE TABLE loss (kind TEXT PRIMARY KEY, count INTEGER);
 ";
 
@@ -63,7 +71,7 @@ pub enum FileError {
     #[error("{} is not a recording of pyperf", .0.display())]
     Foreign(PathBuf),
     /// Written by another version of pyperf.
-    #[error("{} has schema {found}, this pyperf reads schema {SCHEMA}", path.display())]
+    #[error("{} has schema {found}, this pyperf reads schemas {OLDEST} to {SCHEMA}", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -97,7 +105,10 @@ fn database(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Frame, Losses, Mode, Process, ProcessId, Recording, Role, Run, Sample, State, Thread};
+    use super::super::{
+        CpuReading, Frame, Losses, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, State, Thread,
+        Timeline,
+    };
     use super::*;
     use crate::clock::Moment;
     use crate::interned::Id;
@@ -156,12 +167,19 @@ mod tests {
         recording.samples.push(Sample { moment, thread, stack, state: State::Waiting, gil: nanos.is_multiple_of(2) });
     }
 
+    fn phase(name: &str, began: u64, ended: u64) -> Phase {
+        let arrivals = if began > 0 { "2.5 users/s".into() } else { String::new() };
+        Phase { name: name.into(), arrivals, began: Moment::from_nanos(began), ended: Moment::from_nanos(ended) }
+    }
+
     fn assert_equal(one: &Recording, other: &Recording) {
         assert_eq!(one.run, other.run);
         assert_eq!(one.processes, other.processes);
         assert_eq!(one.thread_labels, other.thread_labels);
         assert_eq!(one.losses, other.losses);
         assert_eq!((one.length, one.stopped, one.reads), (other.length, other.stopped, other.reads));
+        assert_eq!(one.sampler_cpu, other.sampler_cpu);
+        assert_eq!(one.timeline, other.timeline);
         assert!(one.threads.iter().eq(other.threads.iter()));
         assert!(one.stacks.stacks().iter().eq(other.stacks.stacks().iter()));
         assert!(one.stacks.frames().iter().eq(other.stacks.frames().iter()));
@@ -180,12 +198,75 @@ mod tests {
             recording.losses = Losses { late: batch, ..Losses::default() };
             recording.length = Duration::from_secs(batch);
             recording.reads = 10 * batch;
+            recording.sampler_cpu = Duration::from_micros(batch);
+            let moment = Moment::from_nanos(10 * batch);
+            let process = Id::from_index(0);
+            recording.timeline.cpu.push(CpuReading { process, moment, used: Duration::from_millis(batch) });
+            // A phase that goes on is written again with its new end.
+            recording.timeline.phases = vec![phase("before load", 0, 15.min(10 * batch)), phase("peak ☃", 15, 20)];
+            recording.timeline.phases.truncate(if batch < 2 { 1 } else { 2 });
             file.append(&recording).expect("a batch");
             assert_equal(&read(&folder.file()).expect("readable while it grows"), &recording);
         }
         recording.processes[0].died = Some(Moment::from_nanos(99));
+        recording.timeline.phases.pop();
         file.append(&recording).expect("a batch without samples");
         assert_equal(&read(&folder.file()).expect("readable"), &recording);
+    }
+
+    #[test]
+    fn a_file_of_the_first_schema_can_be_read() {
+        let folder = Folder::new("schema-1");
+        let mut recording = recording();
+        sample(&mut recording, 7, &["main"]);
+        let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        file.append(&recording).expect("a batch");
+        drop(file);
+        let connection = rusqlite::Connection::open(folder.file()).expect("opens");
+        let to_schema_1 = "ALTER TABLE run DROP COLUMN sampler_cpu; DROP TABLE phase; DROP TABLE cpu;
+                           PRAGMA user_version = 1";
+        connection.execute_batch(to_schema_1).expect("changes");
+        assert_equal(&read(&folder.file()).expect("readable"), &recording);
+        connection.execute_batch("PRAGMA user_version = 0").expect("changes");
+        assert!(matches!(read(&folder.file()), Err(FileError::Version { found: 0, .. })));
+    }
+
+    #[test]
+    fn a_timeline_that_contradicts_itself_is_damage() {
+        let folder = Folder::new("timeline");
+        let mut recording = recording();
+        recording.timeline = Timeline {
+            phases: vec![phase("a", 5, 10), phase("b", 10, 10), phase("c", 10, 12)],
+            cpu: vec![CpuReading {
+                process: Id::from_index(0),
+                moment: Moment::from_nanos(7),
+                used: Duration::from_nanos(3),
+            }],
+        };
+        let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        file.append(&recording).expect("a batch");
+        drop(file);
+        assert_equal(&read(&folder.file()).expect("whole"), &recording);
+        let connection = rusqlite::Connection::open(folder.file()).expect("opens");
+        let damage = |sql: &str, undo: &str| {
+            connection.execute_batch(sql).expect("changes");
+            let found = match read(&folder.file()) {
+                Err(FileError::Damaged { what, .. }) => what,
+                other => panic!("{sql}: {other:?}"),
+            };
+            connection.execute_batch(undo).expect("changes back");
+            found
+        };
+        let gap = "phase 1 does not begin where the one before ends";
+        assert_eq!(damage("UPDATE phase SET began = 9 WHERE id = 1", "UPDATE phase SET began = 10 WHERE id = 1"), gap);
+        assert_eq!(damage("UPDATE phase SET ended = 4 WHERE id = 1", "UPDATE phase SET ended = 10 WHERE id = 1"), gap);
+        let added = "DELETE FROM cpu WHERE rowid = 2";
+        assert_eq!(damage("INSERT INTO cpu VALUES (1, 8, 4)", added), "a CPU time has no process");
+        assert_eq!(
+            damage("INSERT INTO cpu VALUES (0, 6, 4)", added),
+            "the CPU time of process 0 is not in the order of time"
+        );
+        assert_equal(&read(&folder.file()).expect("whole again"), &recording);
     }
 
     #[test]

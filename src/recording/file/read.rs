@@ -5,8 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::{Frame, Losses, Mode, Process, ProcessId, Recording, Role, Run, Sample, StackTable, State, Thread};
-use super::{APPLICATION, FileError, SCHEMA, database};
+use super::super::{
+    CpuReading, Frame, Losses, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, StackTable, State, Thread,
+};
+use super::{APPLICATION, FileError, OLDEST, SCHEMA, database};
 use crate::clock::Moment;
 use crate::interned::Id;
 
@@ -30,10 +32,10 @@ pub fn read(path: &Path) -> Result<Recording, FileError> {
         return Err(FileError::Foreign(path.into()));
     }
     let found = pragma("user_version").map_err(foreign)?;
-    if found != SCHEMA {
+    if !(OLDEST..=SCHEMA).contains(&found) {
         return Err(FileError::Version { path: path.into(), found });
     }
-    read_tables(&connection).map_err(|fault| match fault {
+    read_tables(&connection, found).map_err(|fault| match fault {
         Fault::Database(source) => database("read", path)(source),
         Fault::Damaged(what) => FileError::Damaged { path: path.into(), what },
     })
@@ -58,7 +60,7 @@ fn damaged(what: impl Into<String>) -> Fault {
     Fault::Damaged(what.into())
 }
 
-fn read_tables(from: &Connection) -> Result<Recording, Fault> {
+fn read_tables(from: &Connection, schema: i32) -> Result<Recording, Fault> {
     // A view in the place of a table could compute rows without end.
     let query = "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
     if from.query_row(query, [], |row| row.get::<_, i64>(0))? > 0 {
@@ -70,6 +72,11 @@ fn read_tables(from: &Connection) -> Result<Recording, Fault> {
     read_threads(from, &mut recording)?;
     recording.stacks = read_stacks(from)?;
     read_samples(from, &mut recording)?;
+    if schema >= 2 {
+        recording.sampler_cpu = from.query_row("SELECT sampler_cpu FROM run", [], |row| row.get(0).map(nanos))?;
+        recording.timeline.phases = read_phases(from)?;
+        recording.timeline.cpu = read_cpu(from, &recording)?;
+    }
     Ok(recording)
 }
 
@@ -196,6 +203,40 @@ fn read_samples(from: &Connection, recording: &mut Recording) -> Result<(), Faul
         }
     }
     Ok(())
+}
+
+fn read_phases(from: &Connection) -> Result<Vec<Phase>, Fault> {
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut query = from.prepare("SELECT name, arrivals, began, ended FROM phase ORDER BY id")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let phase =
+            Phase { name: row.get(0)?, arrivals: row.get(1)?, began: moment(row.get(2)?), ended: moment(row.get(3)?) };
+        let follows = phases.last().is_none_or(|before| before.ended == phase.began);
+        if !follows || phase.ended < phase.began {
+            return Err(damaged(format!("phase {} does not begin where the one before ends", phases.len())));
+        }
+        phases.push(phase);
+    }
+    Ok(phases)
+}
+
+fn read_cpu(from: &Connection, recording: &Recording) -> Result<Vec<CpuReading>, Fault> {
+    let mut readings = Vec::new();
+    let mut last = vec![Moment::default(); recording.processes.len()];
+    let mut query = from.prepare("SELECT process, moment, used FROM cpu ORDER BY rowid")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let process: u32 = row.get(0)?;
+        let moment = moment(row.get(1)?);
+        match last.get_mut(process as usize) {
+            Some(last) if *last <= moment => *last = moment,
+            Some(_) => return Err(damaged(format!("the CPU time of process {process} is not in the order of time"))),
+            None => return Err(damaged("a CPU time has no process")),
+        }
+        readings.push(CpuReading { process: Id::from_index(process), moment, used: nanos(row.get(2)?) });
+    }
+    Ok(readings)
 }
 
 fn moment(nanos: i64) -> Moment {

@@ -25,6 +25,7 @@ struct Written {
     frames: usize,
     stacks: usize,
     samples: Cursor,
+    cpu: usize,
 }
 
 impl RecordingFile {
@@ -55,7 +56,7 @@ impl RecordingFile {
             connection.pragma_update(None, "synchronous", "OFF")?;
             connection.execute_batch(TABLES)?;
             connection.execute(
-                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0, 0)",
+                "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0)",
                 params![run.target, wall_nanos(run.started), run.rate, run.mode.name()],
             )?;
             Ok(connection)
@@ -85,6 +86,7 @@ impl RecordingFile {
             frames: recording.stacks.frames().len(),
             stacks: recording.stacks.stacks().len(),
             samples: recording.samples.end(),
+            cpu: recording.timeline.cpu.len(),
         };
         Ok(())
     }
@@ -114,6 +116,10 @@ fn insert_new(to: &Transaction<'_>, recording: &Recording, written: Written) -> 
         // A thread's ident is an address: its 64 bits are kept as they are.
         thread.execute(params![id, new.process.index(), new.ident.cast_signed()])?;
     }
+    let mut cpu = to.prepare_cached("INSERT INTO cpu VALUES (?1, ?2, ?3)")?;
+    for new in recording.timeline.cpu.iter().skip(written.cpu) {
+        cpu.execute(params![new.process.index(), signed(new.moment.as_nanos()), nanos(new.used)])?;
+    }
     Ok(())
 }
 
@@ -138,12 +144,24 @@ fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result
             now.died.map(|died| signed(died.as_nanos()))
         ])?;
     }
+    let mut phase = to.prepare_cached("INSERT OR REPLACE INTO phase VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (id, now) in (0_i64..).zip(&recording.timeline.phases) {
+        let [began, ended] = [now.began, now.ended].map(|moment| signed(moment.as_nanos()));
+        phase.execute(params![id, now.name, now.arrivals, began, ended])?;
+    }
+    let phases = i64::try_from(recording.timeline.phases.len()).unwrap_or(i64::MAX);
+    to.execute("DELETE FROM phase WHERE id >= ?1", [phases])?;
     for (kind, count) in recording.losses.named() {
         to.execute("INSERT OR REPLACE INTO loss VALUES (?1, ?2)", params![kind, signed(count)])?;
     }
     to.execute(
-        "UPDATE run SET length = ?1, stopped = ?2, reads = ?3",
-        params![nanos(recording.length), nanos(recording.stopped), signed(recording.reads)],
+        "UPDATE run SET length = ?1, stopped = ?2, reads = ?3, sampler_cpu = ?4",
+        params![
+            nanos(recording.length),
+            nanos(recording.stopped),
+            signed(recording.reads),
+            nanos(recording.sampler_cpu)
+        ],
     )?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -31,10 +32,21 @@ impl Sample {
     }
 }
 
-/// All samples of a recording.
+/// What the CPU clock of a process said.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuReading {
+    pub pid: i32,
+    pub used: Duration,
+}
+
+/// All samples of a recording, and what they cost.
 #[derive(Debug)]
 pub struct Recording {
     pub samples: Vec<Sample>,
+    /// In the order of time.
+    pub cpu: Vec<CpuReading>,
+    pub length: Duration,
+    pub sampler_cpu: Duration,
 }
 
 impl Recording {
@@ -51,7 +63,12 @@ impl Recording {
             Ok(Sample { pid: row.get(0)?, role: row.get(1)?, state, functions: stacks[&stack].clone() })
         });
         let samples = rows.and_then(Iterator::collect).expect("the samples are readable");
-        Recording { samples }
+        let cpu = cpu(&connection).expect("the CPU times are readable");
+        let [length, sampler_cpu] = ["length", "sampler_cpu"].map(|column| {
+            let asked = connection.query_row(&format!("SELECT {column} FROM run"), [], |row| row.get(0));
+            nanos(asked.expect("the run is described"))
+        });
+        Recording { samples, cpu, length, sampler_cpu }
     }
 
     /// The share, 0 to 1, of the samples that belong which are in this state. Panics if none belongs.
@@ -73,6 +90,17 @@ pub fn ask(path: &Path, question: &str) -> Option<i64> {
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn cpu(connection: &Connection) -> rusqlite::Result<Vec<CpuReading>> {
+    let mut query =
+        connection.prepare("SELECT pid, used FROM cpu JOIN process ON process.id = process ORDER BY moment")?;
+    let rows = query.query_map([], |row| Ok(CpuReading { pid: row.get(0)?, used: nanos(row.get(1)?) }))?;
+    rows.collect()
+}
+
+fn nanos(nanos: i64) -> Duration {
+    Duration::from_nanos(nanos.try_into().expect("no length is negative"))
 }
 
 fn stacks(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Vec<String>>> {

@@ -11,8 +11,8 @@ use crate::clock::{Clock, Moment};
 use crate::load::http::Proxies;
 use crate::load::{Load, Options, Stops};
 use crate::problem::{Exit, Problem};
-use crate::recording::traffic::Traffic;
-use crate::report::load::LoadReport;
+use crate::recording::traffic::{Traffic, Window};
+use crate::report::load::{LoadReport, Names, window};
 use crate::scenario::load::load;
 use crate::ui::{Ui, Verbosity};
 
@@ -34,14 +34,24 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     let writing = signals::stop_load_on_interrupt(&stops)?;
 
     ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
+    let scenarios: Vec<String> = script.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
     let (publishing, windows) = publish::start(&script, clock, &stops)?;
     let options = Options { seed: wish.script.seed, proxies: proxies(wish)?, grace: wish.grace, windows };
     let load = Load::start(script, &loaded.sources, options, clock, &stops)?;
-    ui.follow_load(&load, &stops);
+    let names = Names { scenarios: &scenarios, namespace: &plugins.by_endpoint.namespace, extended };
+    let zone = TimeZone::system();
+    let anchor = clock.wall(Moment::default());
+    let told = |over: &Window| match (wish.verbosity, wish.console) {
+        (Verbosity::Normal, Console::Metrics) => window(over, &names, &plugins.by_endpoint, anchor, &zone),
+        _ => String::new(),
+    };
+    let windows = ui.follow_load(&load, &stops, &told);
     let traffic = load.finish();
     publishing.finish(ui);
     let traffic = traffic?;
+    let last: String = traffic.windows.iter().skip(windows).map(told).collect();
+    ui.result(&last);
 
     let report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.labels);
     tell(ui, wish, &report);
@@ -63,9 +73,6 @@ fn tell(ui: Ui, wish: &Run, report: &LoadReport<'_>) {
             ui.result(&format!("\n{}\n", report.details()));
         }
         (Verbosity::Normal, Console::Metrics) => {
-            for window in &report.traffic.windows {
-                ui.result(&report.window(window, &zone));
-            }
             ui.result(&report.listing(&zone));
         }
     }

@@ -11,6 +11,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use tokio::task::JoinSet;
 
+use super::books::End;
 use super::plan::{Arrival, Plan};
 use super::shared::Shared;
 use super::timer::Timer;
@@ -24,6 +25,9 @@ use crate::recording::traffic::Traffic;
 const LOOK: Duration = Duration::from_millis(25);
 /// Users released in a row before the others get their turn.
 const BATCH: usize = 32;
+
+/// Windows that may wait for whoever watches the run to sum them up.
+const MOST_WAITING: usize = 3;
 
 /// Runs a script from `before` to `after`.
 pub(super) fn drive(shared: &Arc<Shared>, plan: &Plan, stops: &Stops) -> Result<Traffic, Broken> {
@@ -39,7 +43,8 @@ pub(super) fn drive(shared: &Arc<Shared>, plan: &Plan, stops: &Stops) -> Result<
         let abandoned = shared.active.load(Relaxed);
         run.users.shutdown().await;
         let ended = shared.now();
-        let traffic = shared.ledger().finish(ended, !whole, abandoned, thread_cpu().saturating_sub(cpu));
+        let driver_cpu = thread_cpu().saturating_sub(cpu);
+        let traffic = shared.finish(End { began, ended, cut_short: !whole, abandoned, driver_cpu });
         after(shared, stops).await;
         Ok::<Traffic, Broken>(traffic)
     })?;
@@ -146,7 +151,10 @@ impl Run<'_> {
 
     fn keep_books(&mut self) {
         while self.users.try_join_next().is_some() {}
-        self.shared.ledger().roll(self.shared.now());
+        let waiting = self.shared.ledger().roll(self.shared.now());
+        if waiting > MOST_WAITING {
+            self.shared.settle();
+        }
     }
 
     fn release(&mut self, arrival: Arrival, due: Moment) {

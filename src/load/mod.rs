@@ -6,6 +6,7 @@
 //! that a script logs leave through a bounded channel, and so do windows that are to be published ([`publish`]).
 
 mod answer;
+mod books;
 mod compose;
 mod cookies;
 mod driver;
@@ -31,7 +32,7 @@ use self::publish::Outlet;
 use self::shared::Shared;
 use crate::clock::Clock;
 use crate::problem::{Advice, Exit};
-use crate::recording::traffic::{Progress, Traffic};
+use crate::recording::traffic::{Progress, Traffic, Window};
 use crate::scenario::script::Script;
 use crate::scenario::source::Sources;
 use crate::stop::Stop;
@@ -130,6 +131,12 @@ impl Load {
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.shared.progress()
+    }
+
+    /// The windows that are over, from that number on.
+    #[must_use]
+    pub fn windows_from(&self, number: usize) -> Vec<Window> {
+        self.shared.windows_from(number)
     }
 
     /// What scripts have logged since the last call, line by line.

@@ -160,6 +160,9 @@ impl User {
         let mut ledger = self.shared.ledger();
         let tally = ledger.tally();
         tally.exchange(key, &exchange);
+        if let Some(partial) = outcome.as_ref().err().and_then(|failure| failure.partial.as_deref()) {
+            *tally.broken.entry((key.endpoint, partial.status.as_u16())).or_default() += 1;
+        }
         if let (Some(threshold), Some(took)) = (apdex, exchange.from_send) {
             let name = if took <= threshold {
                 "apdex.satisfied"

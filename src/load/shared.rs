@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::books::{Books, End};
 use super::compose::Composer;
 use super::http::{Settings, Sockets, TlsSettings, Transport};
 use super::ledger::Ledger;
@@ -14,7 +15,7 @@ use super::lines::Lines;
 use super::{Broken, Options};
 use crate::clock::{Clock, Moment};
 use crate::random::Random;
-use crate::recording::traffic::Progress;
+use crate::recording::traffic::{Progress, Traffic, Window};
 use crate::scenario::flow::Flow;
 use crate::scenario::payload::Order;
 use crate::scenario::script::Script;
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     /// Variables that all users begin with; captures of `before` are added.
     common: Mutex<Arc<HashMap<String, Value>>>,
     ledger: Mutex<Ledger>,
+    books: Mutex<Books>,
 }
 
 impl Shared {
@@ -76,7 +78,8 @@ impl Shared {
             rows: script.payloads.iter().map(|_| AtomicU64::new(0)).collect(),
             weights: weights.collect(),
             common: Mutex::new(script.shared.clone()),
-            ledger: Mutex::new(Ledger::new(&script, options.seed, clock).publishing(options.windows)),
+            ledger: Mutex::new(Ledger::new(options.seed, clock)),
+            books: Mutex::new(Books::new(&script, options.windows)),
             active: AtomicU64::new(0),
             ends: AtomicU64::new(0),
             sources: sources.clone(),
@@ -88,16 +91,43 @@ impl Shared {
         })
     }
 
-    /// The numbers. Held for as long as it takes to add to them, never across a wait.
+    /// The numbers of now. Held for as long as it takes to add to them, never across a wait.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The numbers of before. Whoever needs both locks takes this one first.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sums up the windows that are over.
+    pub(super) fn settle(&self) {
+        let mut books = self.books();
+        loop {
+            let Some(closed) = self.ledger().take_closed() else { return };
+            let tally = books.enter(closed);
+            self.ledger().reuse(tally);
+        }
+    }
+
+    /// The windows that are summed up, from that number on.
+    pub(super) fn windows_from(&self, number: usize) -> Vec<Window> {
+        self.books().windows_from(number).to_vec()
+    }
+
+    /// Closes the books.
+    pub(super) fn finish(&self, end: End) -> Traffic {
+        let mut books = self.books();
+        books.finish(&mut self.ledger(), self.seed, self.clock, end)
+    }
+
     pub(super) fn progress(&self) -> Progress {
+        self.settle();
         let now = self.clock.now();
         let ends = self.ends.load(Relaxed);
         let patience = (ends > 0).then(|| Moment::from_nanos(ends).since(now));
-        self.ledger().progress(now, self.active.load(Relaxed), patience)
+        self.books().progress(&self.ledger(), now, self.active.load(Relaxed), patience)
     }
 
     /// Where a step is written: `csr-http.yaml:34`.

@@ -4,8 +4,9 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-use super::Ui;
+use super::{Ui, Verbosity};
 use crate::load::{Load, Stops};
+use crate::recording::traffic::Window;
 use crate::report::load::progress;
 
 /// Between two looks.
@@ -14,19 +15,27 @@ const TURN: Duration = Duration::from_millis(200);
 const LINE_TURN: Duration = Duration::from_secs(10);
 
 /// Shows how a load is doing until it is over.
-pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, say: bool) {
+pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, tell: &dyn Fn(&Window) -> String) -> usize {
+    let say = ui.verbosity == Verbosity::Normal;
+    let mut windows = 0;
     let mut block = Block { drawn: 0, live: say && stderr().is_terminal() };
     let mut told = false;
     let mut since_line = Duration::ZERO;
     loop {
         let over = load.wait(TURN);
-        let logged: String = load.logged().map(|line| line + "\n").collect();
-        if !logged.is_empty() {
+        let progress = load.progress();
+        let mut printed: String = load.logged().map(|line| line + "\n").collect();
+        for window in load.windows_from(windows) {
+            windows += 1;
+            printed.push_str(&tell(&window));
+        }
+        if !printed.is_empty() {
             block.wipe();
-            ui.result(&logged);
+            ui.result(&printed);
         }
         if over {
-            break block.wipe();
+            block.wipe();
+            return windows;
         }
         if say && !told && stops.arrivals.reason().is_some() {
             told = true;
@@ -35,10 +44,10 @@ pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, say: bool) {
         }
         since_line += TURN;
         if block.live {
-            block.draw(&progress::block(&load.progress(), width()));
+            block.draw(&progress::block(&progress, width()));
         } else if say && since_line >= LINE_TURN {
             since_line = Duration::ZERO;
-            ui.remark(&progress::line(&load.progress()));
+            ui.remark(&progress::line(&progress));
         }
     }
 }

@@ -12,6 +12,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::load::{Load, Stops};
 use crate::problem::Problem;
+use crate::recording::traffic::Window;
 use crate::sampler::Sampler;
 use crate::stop::Stop;
 
@@ -44,8 +45,10 @@ impl Ui {
     }
 
     /// Shows how a load is doing until it is over.
-    pub fn follow_load(self, load: &Load, stops: &Stops) {
-        load::follow(self, load, stops, self.verbosity == Verbosity::Normal);
+    ///
+    /// `told` says what is printed of each window that is over. Returns how many windows were told.
+    pub fn follow_load(self, load: &Load, stops: &Stops, told: &dyn Fn(&Window) -> String) -> usize {
+        load::follow(self, load, stops, told)
     }
 
     /// How things stand, on stderr.

@@ -61,6 +61,8 @@ pub struct PhaseRun {
     pub length: Duration,
     /// Users planned to arrive in it.
     pub planned: u64,
+    /// At so many active users further arrivals were dropped.
+    pub most_users: Option<u64>,
 }
 
 /// What requests are filed under.

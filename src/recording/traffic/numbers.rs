@@ -69,7 +69,7 @@ pub struct Numbers {
     pub requests: u64,
     /// When the first and the last of them began.
     pub requested: Option<(Moment, Moment)>,
-    /// Answers by status.
+    /// Answers by status, those that broke off among them.
     pub codes: BTreeMap<u16, u64>,
     /// Errors by code.
     pub errors: BTreeMap<String, u64>,
@@ -119,6 +119,13 @@ impl Numbers {
             sum.add(series);
             if let Outcome::Status(status) = key.outcome {
                 *numbers.codes.entry(status).or_default() += series.count;
+            }
+        }
+        // An answer counts from its head on, as in Artillery, although nobody had the use of it.
+        for ((endpoint, status), count) in &tally.broken {
+            *codes.entry(*status).or_default() += count;
+            if let Some(name) = metric(*endpoint) {
+                *endpoints.entry(name).or_default().0.codes.entry(*status).or_default() += count;
             }
         }
         for ((endpoint, code), count) in &tally.endpoint_errors {
@@ -174,5 +181,28 @@ impl Numbers {
     pub fn request_rate(&self) -> Option<f64> {
         let (first, last) = self.requested?;
         Some(self.requests as f64 / last.since(first).as_secs_f64().max(1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_broke_off_counts_from_its_head_on() {
+        let label = EndpointLabel {
+            method: "GET".into(),
+            path: "/a".into(),
+            query: String::new(),
+            name: None,
+            metric: Some("/a".into()),
+        };
+        let mut tally = Tally::default();
+        tally.error("ECONNRESET", Some(0), Moment::default());
+        tally.broken.insert((0, 200), 1);
+        let numbers = Numbers::of(&tally, &[label]);
+        assert_eq!((numbers.responses(), numbers.codes.get(&200)), (1, Some(&1)));
+        assert_eq!(numbers.endpoints["/a"].codes.get(&200), Some(&1));
+        assert_eq!(numbers.endpoints["/a"].errors.get("ECONNRESET"), Some(&1));
     }
 }

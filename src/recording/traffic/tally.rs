@@ -257,6 +257,8 @@ pub struct Tally {
     pub bytes: u64,
     /// Requests by what they were and what became of them.
     pub series: HashMap<SeriesKey, Series, RandomState>,
+    /// Answers that began and broke off, by endpoint and status.
+    pub broken: BTreeMap<(u32, u16), u64>,
     /// Errors by code.
     pub errors: BTreeMap<String, u64>,
     /// Errors by endpoint and code.
@@ -363,6 +365,9 @@ impl Tally {
         self.bytes += other.bytes;
         for (key, series) in &other.series {
             self.series_of(*key).add(series);
+        }
+        for (key, count) in &other.broken {
+            *self.broken.entry(*key).or_default() += count;
         }
         for (code, count) in &other.errors {
             bump(&mut self.errors, code, *count);

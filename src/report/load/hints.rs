@@ -68,9 +68,13 @@ pub(super) fn answers(report: &LoadReport<'_>) -> String {
     if skipped > 0 {
         let were = if skipped == 1 { "was" } else { "were" };
         let users = counted(skipped, "virtual user");
+        let mut caps: Vec<u64> = report.traffic.phases.iter().filter_map(|phase| phase.most_users).collect();
+        caps.sort_unstable();
+        caps.dedup();
+        let caps = if let [cap] = caps[..] { format!(" ({cap})") } else { String::new() };
         let sentence = format!(
-            "Note: {users} {were} not started because as many as maxVusers allows were active. How long they would have \
-             waited is in no number of this report."
+            "Note: {users} {were} not started because as many as maxVusers allows{caps} were active. How long they \
+             would have waited is in no number of this report."
         );
         wrap(&mut out, &sentence);
     }

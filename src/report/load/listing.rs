@@ -2,14 +2,16 @@
 //! between name and value.
 
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::LoadReport;
 use super::figures::{clip, decimals};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Names};
 use crate::recording::traffic::{Summary, Window};
+use crate::scenario::plugins::ByEndpoint;
 
 /// Artillery's width where there is no terminal.
 const WIDTH: usize = 79;
@@ -20,33 +22,33 @@ pub(super) fn run(report: &LoadReport<'_>, zone: &TimeZone) -> String {
     let traffic = report.traffic;
     let time = clock(traffic.anchor, traffic.ended.as_nanos(), zone);
     let mut text = format!("{DASHES}\nSummary report @ {time}\n{DASHES}\n\n");
-    list(report, &report.metrics, &mut text);
+    list(&report.metrics, report.by_endpoint, &mut text);
     text.push('\n');
     text
 }
 
-/// Ten seconds of it.
-pub(super) fn window(report: &LoadReport<'_>, window: &Window, zone: &TimeZone) -> String {
-    let time = clock(report.traffic.anchor, window.ended.as_nanos(), zone);
+/// Ten seconds of a run that goes on.
+#[must_use]
+pub fn window(window: &Window, names: &Names<'_>, shown: &ByEndpoint, anchor: SystemTime, zone: &TimeZone) -> String {
+    let time = clock(anchor, window.ended.as_nanos(), zone);
     let width = window.numbers.span.map_or(0.0, |(first, last)| last.since(first).as_secs_f64());
     let mut text = format!("{DASHES}\nMetrics for period to: {time} (width: {width:.3}s)\n{DASHES}\n\n");
-    list(report, &Metrics::of(&window.numbers, &report.names), &mut text);
+    list(&Metrics::of(&window.numbers, names), shown, &mut text);
     text.push_str("\n\n");
     text
 }
 
-fn clock(anchor: std::time::SystemTime, nanos: u64, zone: &TimeZone) -> String {
+fn clock(anchor: SystemTime, nanos: u64, zone: &TimeZone) -> String {
     let time = anchor.checked_add(std::time::Duration::from_nanos(nanos)).unwrap_or(anchor);
     let stamp = Timestamp::try_from(time).unwrap_or_default();
     stamp.to_zoned_datetime(zone.clone()).strftime("%H:%M:%S(%z)").to_string()
 }
 
-fn list(report: &LoadReport<'_>, metrics: &Metrics, text: &mut String) {
+fn list(metrics: &Metrics, by_endpoint: &ByEndpoint, text: &mut String) {
     let counters = metrics.counters.iter().map(|(name, count)| (name, count.to_string(), None));
     let rates = metrics.rates.iter().map(|(name, rate)| (name, format!("{rate}/sec"), None));
     let summaries = metrics.summaries.iter().map(|(name, summary)| (name, String::new(), Some(summary)));
     let mut lines: Vec<(&String, String, Option<&Summary>)> = counters.chain(rates).chain(summaries).collect();
-    let by_endpoint = report.by_endpoint;
     lines.retain(|(name, ..)| by_endpoint.shown || !name.starts_with(&by_endpoint.namespace));
     lines.sort_by(|one, other| one.0.cmp(other.0));
     for (name, value, summary) in lines {

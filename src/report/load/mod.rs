@@ -20,13 +20,14 @@ mod table;
 
 pub use apdex::Apdex;
 pub use checks::{Checked, check, held, text as checks_text};
+pub use listing::window;
 pub use metrics::{Metrics, Names, fields};
 
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
-use crate::recording::traffic::{Numbers, Traffic, Window};
+use crate::recording::traffic::{Numbers, Traffic};
 use crate::scenario::plugins::{ByEndpoint, Plugins};
 
 /// Whose JSON is written.
@@ -82,12 +83,6 @@ impl<'a> LoadReport<'a> {
     #[must_use]
     pub fn listing(&self, zone: &TimeZone) -> String {
         listing::run(self, zone)
-    }
-
-    /// The same for one of the windows.
-    #[must_use]
-    pub fn window(&self, window: &Window, zone: &TimeZone) -> String {
-        listing::window(self, window, zone)
     }
 
     /// Whether every check held that is not optional.

@@ -67,7 +67,13 @@ pub(super) struct Sample(Traffic);
 impl Sample {
     /// A run of one phase and one scenario in which nothing has happened yet.
     pub(super) fn new() -> Self {
-        let phase = PhaseRun { name: "Ramp".into(), began: at(0), length: Duration::from_secs(60), planned: 100 };
+        let phase = PhaseRun {
+            name: "Ramp".into(),
+            began: at(0),
+            length: Duration::from_secs(60),
+            planned: 100,
+            most_users: None,
+        };
         Self(Traffic {
             target: "http://user:pw@h/".into(),
             seed: 7,
@@ -177,7 +183,7 @@ proptest! {
         sample.change(|traffic| {
             traffic.target.clone_from(&body);
             traffic.scenarios = vec![text.clone()];
-            traffic.phases.push(PhaseRun { name: body.clone(), began: at(millis), length: Duration::MAX, planned: counts[0] });
+            traffic.phases.push(PhaseRun { name: body.clone(), began: at(millis), length: Duration::MAX, planned: counts[0], most_users: None });
             traffic.ended = Moment::from_nanos(ended);
             traffic.abandoned = counts[1];
             traffic.total.users_of(9).failed = counts[2];

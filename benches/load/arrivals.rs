@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyperf::clock::{Clock, Moment};
 use serde_json::Value;
 
-use crate::driver::{Scratch, command, run};
+use crate::driver::{Scratch, command, quiet, run};
 use crate::server::Notary;
 use crate::table::{Aims, Table};
 use crate::{Peers, ROUNDS, median};
@@ -20,11 +20,14 @@ const SECONDS: u64 = 4;
 pub fn measure(peers: &Peers, aims: &mut Aims) {
     let mut table = Table::new(
         "Lateness of users, each one GET on a connection of its own",
-        &["users/s", "p50 µs", "p99 µs", "max µs", "server: p50 µs", "p99 µs", "max µs"],
+        &["users/s", "p50 µs", "p99 µs", "max µs", "server: p50 µs", "p99 µs", "max µs", "others ran ms"],
     );
     for rate in RATES {
-        let mut columns = vec![Vec::new(); 6];
+        let mut columns = vec![Vec::new(); 7];
         for _ in 0..ROUNDS {
+            if !quiet() {
+                println!("  others use the CPU of the drivers: what follows tells about them too");
+            }
             for (column, value) in columns.iter_mut().zip(once(peers, rate)) {
                 column.push(value);
             }
@@ -37,8 +40,8 @@ pub fn measure(peers: &Peers, aims: &mut Aims) {
     table.print();
 }
 
-/// Median, p99 and maximum in microseconds, by pyperf and by the server.
-fn once(peers: &Peers, rate: u64) -> [f64; 6] {
+/// Median, p99 and maximum in microseconds, by pyperf and by the server; and for how many milliseconds others ran on its CPU.
+fn once(peers: &Peers, rate: u64) -> [f64; 7] {
     let clock = Clock::start();
     let notary = Notary::start(clock);
     let script = Scratch::new("arrivals.yaml", &script(&notary.target(), rate));
@@ -46,7 +49,7 @@ fn once(peers: &Peers, rate: u64) -> [f64; 6] {
     let (script, output) = (script.path().as_os_str(), json.path().as_os_str());
     let arguments =
         ["run".as_ref(), "--quiet".as_ref(), "--fail-on-errors".as_ref(), "--output".as_ref(), output, script];
-    run(&mut command(&peers.pyperf, arguments), clock);
+    let used = run(&mut command(&peers.pyperf, arguments), clock);
     let told: Value = serde_json::from_slice(&fs::read(json.path()).expect("a file")).expect("JSON");
     let summary = &told["pyperf"]["lateness"]["summary"];
     let micros = |key: &str| summary[key].as_f64().unwrap_or_else(|| panic!("no {key} in {summary}")) * 1e3;
@@ -61,7 +64,15 @@ fn once(peers: &Peers, rate: u64) -> [f64; 6] {
         let index = ((seen.len() - 1) as f64 * quantile) as usize;
         seen[index]
     };
-    [micros("p50"), micros("p99"), micros("max"), seen_at(0.5), seen_at(0.99), seen_at(1.0)]
+    [
+        micros("p50"),
+        micros("p99"),
+        micros("max"),
+        seen_at(0.5),
+        seen_at(0.99),
+        seen_at(1.0),
+        used.waited.as_secs_f64() * 1e3,
+    ]
 }
 
 /// How late each connection came, in microseconds, in order of lateness.

@@ -3,8 +3,6 @@
 //! The start of a program is not what a request costs: each driver runs for short and for long, and what counts is the
 //! difference. pyperf runs once with all that a script can ask for at every request, and once as plainly as its peers.
 
-use std::time::Duration;
-
 use pyperf::clock::Clock;
 
 use crate::driver::{Scratch, Used, command, run};
@@ -14,9 +12,9 @@ use crate::{Peers, ROUNDS, median};
 
 const USERS: [u64; 3] = [10, 100, 500];
 /// Requests of a short and of a long run.
-const REQUESTS: [u64; 2] = [20_000, 140_000];
+const REQUESTS: [u64; 2] = [10_000, 80_000];
 /// wrk counts time, not requests.
-const SECONDS: [u64; 2] = [1, 3];
+const SECONDS: [u64; 2] = [1, 2];
 
 /// What may be compared.
 const NAMES: [&str; 4] = ["wrk", "oha", "pyperf, plain", "pyperf, all on"];
@@ -112,7 +110,6 @@ fn driven(peers: &Peers, name: &str, users: u64, length: usize, target: &str, cl
             let arguments =
                 ["run".as_ref(), "--quiet".as_ref(), "--fail-on-errors".as_ref(), script.path().as_os_str()];
             let used = run(&mut command(&peers.pyperf, arguments), clock);
-            assert!(used.elapsed > Duration::from_secs(1), "{}", used.said);
             (used, each * users)
         }
     }
@@ -120,7 +117,7 @@ fn driven(peers: &Peers, name: &str, users: u64, length: usize, target: &str, cl
 
 fn script(target: &str, users: u64, each: u64, step: &str) -> String {
     format!(
-        "config:\n  target: {target}\n  variables: {{ token: none }}\n  phases: [{{ duration: 1, arrivalCount: {users} }}]\n  \
+        "config:\n  target: {target}\n  variables: {{ token: none }}\n  phases: [{{ duration: 100ms, arrivalCount: {users} }}]\n  \
          plugins: {{ expect: {{ outputFormat: prettyError }} }}\n\
          scenarios:\n  - flow:\n      - loop:{step}\n        count: {each}\n"
     )

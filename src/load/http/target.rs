@@ -16,6 +16,18 @@ const LONGEST: usize = 65_000;
 /// Room for scheme, credentials, host and port of a URL that is put together.
 const LONGEST_ORIGIN: usize = 5_000;
 
+/// The bytes that stand in a path and in a query as they are.
+const PLAIN: [bool; 256] = {
+    let bytes = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/?&=-_.~%+,:;@!$()*";
+    let mut plain = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        plain[bytes[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
+
 /// Why a text is no URL that a request can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
@@ -139,13 +151,12 @@ impl Target {
     #[must_use]
     pub fn below(&self, path: &str) -> Option<Self> {
         let base = self.path.path().trim_end_matches('/');
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/?&=-_.~%+,:;@!$()*".contains(&byte);
+        let leads_up = |pair: &[u8]| matches!(pair, b"/." | b"%2");
         if self.path.query().is_some()
             || !path.starts_with('/')
             || base.len() + path.len() > LONGEST - LONGEST_ORIGIN
-            || !path.bytes().all(plain)
-            || path.contains("/.")
-            || path.contains("%2")
+            || !path.bytes().all(|byte| PLAIN[usize::from(byte)])
+            || path.as_bytes().windows(2).any(leads_up)
         {
             return None;
         }

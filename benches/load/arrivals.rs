@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyperf::clock::{Clock, Moment};
 use serde_json::Value;
 
-use crate::driver::{Scratch, command, quiet, run};
+use crate::driver::{Scratch, command, run};
 use crate::server::Notary;
 use crate::table::{Aims, Table};
 use crate::{Peers, ROUNDS, median};
@@ -25,9 +25,6 @@ pub fn measure(peers: &Peers, aims: &mut Aims) {
     for rate in RATES {
         let mut columns = vec![Vec::new(); 7];
         for _ in 0..ROUNDS {
-            if !quiet() {
-                println!("  others use the CPU of the drivers: what follows tells about them too");
-            }
             for (column, value) in columns.iter_mut().zip(once(peers, rate)) {
                 column.push(value);
             }

@@ -44,11 +44,14 @@ pub fn tool(name: &str, install: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("there is no {name} here to compare with; install it: {install}"))
 }
 
-/// Gives this process the servers' CPU, a high priority if that is granted, and enough open files: for itself and for all that
+/// Gives this process the servers' CPU, real-time priority if that is granted, and enough open files: for itself and for all that
 /// it starts.
 pub fn prepare(open_files: u64) {
     let own = std::process::id().to_string();
-    let _ = Command::new("renice").args(["-n", "-20", "-p", &own]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let first = Command::new("chrt").args(["--rr", "-p", "1", &own]).stderr(Stdio::null()).status();
+    if !first.is_ok_and(|status| status.success()) {
+        println!("without real-time priority (root has it): what else runs here is in all figures");
+    }
     let pinned = Command::new("taskset").args(["-a", "-c", "-p", SERVER_CPU, &own]).stdout(Stdio::null()).status();
     assert!(pinned.is_ok_and(|status| status.success()), "the bench needs taskset and two CPUs");
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
@@ -56,10 +59,10 @@ pub fn prepare(open_files: u64) {
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(open_files), hard).expect("a limit");
 }
 
-/// A driver that is about to be started, with the highest priority that the system grants.
+/// A driver that is about to be started.
 pub fn command<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new("nice");
-    command.args(["-n", "-20", "taskset", "-c", DRIVER_CPU]).arg(program).args(arguments);
+    let mut command = Command::new("taskset");
+    command.args(["-c", DRIVER_CPU]).arg(program).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -111,22 +114,6 @@ fn waited_of(child: &Child) -> Duration {
         text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
     };
     Duration::from_nanos(threads.filter_map(waited).sum())
-}
-
-/// Waits until the drivers' CPU has been idle for a moment; not for ever. Tells whether it was.
-pub fn quiet() -> bool {
-    let busy = || {
-        let text = fs::read_to_string("/proc/stat").expect("Linux has it");
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("cpu{DRIVER_CPU} "))).expect("two CPUs");
-        let ticks: Vec<u64> = line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
-        // All but idle and iowait.
-        ticks.iter().sum::<u64>() - ticks[3] - ticks[4]
-    };
-    (0..60).any(|_| {
-        let before = busy();
-        pause(Duration::from_millis(500));
-        busy() - before <= 2
-    })
 }
 
 /// A file that is gone with its guard.

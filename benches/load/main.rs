@@ -3,7 +3,7 @@
 //!
 //! The server has CPU 0 and the driver CPU 1, so a driver is measured alone and never takes the server's time. Every driver has
 //! its turn in every round, and a figure is the median of three rounds: what else the machine does hits all of them alike. Run it
-//! as root on a machine that others use: server and drivers then come before them.
+//! as root on a machine that others use: server and drivers then come before them (real-time priority).
 //! Nothing is installed: a peer that is missing is named with the command that installs it.
 
 mod arrivals;

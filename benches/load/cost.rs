@@ -26,8 +26,8 @@ const ALL_ON: &str = r#"
               headers: { x-token: "{{ token }}" }
               capture: { json: $.token, as: token }
               expect: { statusCode: 200 }"#;
-const PLAIN: &str = r#"
-          - get: { url: /orders }"#;
+const PLAIN: &str = r"
+          - get: { url: /orders }";
 
 /// One figure of one driver.
 #[derive(Clone, Default)]

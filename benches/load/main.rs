@@ -6,6 +6,14 @@
 //! as root on a machine that others use: server and drivers then come before them (real-time priority).
 //! Nothing is installed: a peer that is missing is named with the command that installs it.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench prints its figures, looks for its peers, and says that it cannot run by failing"
+)]
+
 mod arrivals;
 mod cost;
 mod driver;

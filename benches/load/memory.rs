@@ -30,7 +30,7 @@ pub fn measure(peers: &Peers, aims: &mut Aims) {
         Table::new("Memory of users that think, each with its connection", &["users", "peak MiB", "KiB a user"]);
     for (users, peak) in USERS.iter().zip(&peaks) {
         let each = (peak - peaks[0]) * 1024.0 / f64::from(*users);
-        table.row([users.to_string(), format!("{peak:.1}"), if *users > 1 { format!("{each:.1}") } else { "".into() }]);
+        table.row([users.to_string(), format!("{peak:.1}"), if *users > 1 { format!("{each:.1}") } else { String::new() }]);
     }
     table.print();
     aims.at_most("memory of 10 000 users that think", peaks[2], 200.0, "MiB");

@@ -99,7 +99,7 @@ impl Notary {
         let port = listener.local_addr().expect("bound").port();
         let (to_answer, peers) = channel::<TcpStream>();
         let (note_accepted, accepted) = channel();
-        let (note_asked, asked) = channel();
+        let (to_note, asked) = channel();
         // Both threads are asleep in the system for good once nobody calls any more, and end with the process.
         spawn("accept", move || {
             for peer in listener.incoming().flatten() {
@@ -110,7 +110,7 @@ impl Notary {
         });
         spawn("answer", move || {
             for peer in peers {
-                if answer(peer, clock, &note_asked).is_err() {
+                if answer(peer, clock, &to_note).is_err() {
                     return;
                 }
             }
@@ -139,18 +139,17 @@ fn answer(mut peer: TcpStream, clock: Clock, notes: &Sender<Moment>) -> Result<(
     if peer.set_read_timeout(patience).is_err() || !matches!(peer.read(&mut [0; 2048]), Ok(1..)) {
         return Ok(());
     }
-    let noted = notes.send(clock.now()).map_err(drop);
+    let wanted = notes.send(clock.now()).map_err(drop);
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
     // Who has hung up does not miss the answer.
     let _ = write!(peer, "{head}\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
-    noted
+    wanted
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
     thread::Builder::new().name(name.into()).spawn(work).expect("a thread");
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench is told to end by nobody")]
 pub fn pause(length: Duration) {
     thread::sleep(length);
 }

@@ -76,8 +76,13 @@ impl Transport {
 
     /// Sends a request and receives its response. It always ends: every wait but that for a socket is bounded.
     ///
-    /// Dropping the future closes the connection. It is some KB large: box it where a user that waits would carry it.
+    /// Dropping the future closes the connection.
     pub async fn exchange(&self, connections: &Connections, outgoing: Outgoing) -> Exchange {
+        // Boxed so that a user that waits between two requests does not hold the room of one.
+        Box::pin(self.run(connections, outgoing)).await
+    }
+
+    async fn run(&self, connections: &Connections, outgoing: Outgoing) -> Exchange {
         let mut timings = Timings { due: outgoing.due, ..Timings::default() };
         let outcome = self.attempt(connections, outgoing, &mut timings).await;
         timings.done = self.clock.now();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::http::{Keep, Target};
+use super::http::{BadUrl, Keep, Target};
 use crate::random::Random;
 use crate::scenario::flow::{Flow, Step};
 use crate::scenario::request::{Body, Content, Part, Request};
@@ -40,7 +40,10 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(super) struct Composer {
     ready: Vec<Option<Ready>>,
+    /// The script's target without slashes at its end.
     target: String,
+    /// The same, parsed, unless it takes a parser to put a path behind it.
+    base: Option<Target>,
     defaults: Vec<(HeaderName, Template)>,
     tracing: Option<Tracing>,
 }
@@ -48,7 +51,8 @@ pub(super) struct Composer {
 #[derive(Clone, Debug)]
 struct Ready {
     method: Method,
-    target: Option<Target>,
+    /// The address, as it is written and parsed, when it is fixed.
+    address: Option<(String, Target)>,
     /// Fixed ones, complete if `own` is empty.
     headers: HeaderMap,
     /// Those with templates in them.
@@ -58,11 +62,11 @@ struct Ready {
 
 /// A request that is ready to be sent, but for cookies.
 #[derive(Debug)]
-pub(super) struct Composed {
+pub(super) struct Composed<'a> {
     pub(super) method: Method,
     pub(super) target: Target,
     /// The address as a whole, for cookies, redirects and failures.
-    pub(super) url: String,
+    pub(super) url: Cow<'a, str>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) keep: Keep,
@@ -80,9 +84,11 @@ pub(super) struct NotComposed {
 impl Composer {
     pub(super) fn new(script: &Script) -> Self {
         let name = |(name, value): &(String, Template)| Some((HeaderName::try_from(name).ok()?, value.clone()));
+        let target = script.target.trim_end_matches('/');
         let mut composer = Self {
             ready: vec![None; script.requests],
-            target: script.target.clone(),
+            target: target.to_owned(),
+            base: Target::parse(target).ok().filter(|_| !target.contains(['?', '#'])),
             defaults: script.http.headers.iter().filter_map(name).collect(),
             tracing: script.http.tracing.clone(),
         };
@@ -108,8 +114,11 @@ impl Composer {
     }
 
     fn prepare(&self, request: &Request) -> Ready {
-        let url = match &request.url {
-            Template::Fixed(Value::String(url)) if request.query.is_empty() => Some(self.absolute(url)),
+        let address = match &request.url {
+            Template::Fixed(Value::String(url)) if request.query.is_empty() => {
+                let url = self.absolute(url);
+                Target::parse(&url).ok().map(|target| (url, target))
+            }
             _ => None,
         };
         let mut headers = HeaderMap::new();
@@ -135,7 +144,7 @@ impl Composer {
             || request.expectations.iter().any(crate::scenario::expect::Expectation::reads_body);
         Ready {
             method: Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET),
-            target: url.and_then(|url| Target::parse(&url).ok()),
+            address,
             headers,
             rendered,
             keep: if reads_body { Keep::Whole(LARGEST_BODY) } else { Keep::Start(EXCERPT) },
@@ -143,18 +152,22 @@ impl Composer {
     }
 
     /// Makes a user's request.
-    pub(super) fn compose(&self, request: &Request, scope: &mut Scope<'_>) -> Result<Composed, NotComposed> {
+    pub(super) fn compose(&self, request: &Request, scope: &mut Scope<'_>) -> Result<Composed<'_>, NotComposed> {
         let Some(ready) = self.ready.get(request.number).and_then(Option::as_ref) else {
             return Err(NotComposed {
                 code: "invalid_step".into(),
                 detail: "a request that is not of this script".into(),
             });
         };
-        let url = self.url(request, scope);
-        let target = match &ready.target {
-            Some(target) => target.clone(),
-            None => Target::parse(&url)
-                .map_err(|bad| NotComposed { code: format!("Invalid URL - {url}"), detail: bad.to_string() })?,
+        let (url, target) = match &ready.address {
+            Some((url, target)) => (Cow::Borrowed(url.as_str()), target.clone()),
+            None => {
+                let url = self.url(request, scope);
+                let target = self
+                    .target(&url)
+                    .map_err(|bad| NotComposed { code: format!("Invalid URL - {url}"), detail: bad.to_string() })?;
+                (Cow::Owned(url), target)
+            }
         };
         let mut headers = ready.headers.clone();
         for (name, template) in &ready.rendered {
@@ -194,7 +207,16 @@ impl Composer {
 
     /// An address of its own, or one that belongs behind the target.
     fn absolute(&self, url: &str) -> String {
-        if url.starts_with('/') { format!("{}{url}", self.target.trim_end_matches('/')) } else { url.to_owned() }
+        if url.starts_with('/') { [self.target.as_str(), url].concat() } else { url.to_owned() }
+    }
+
+    /// A parsed address, most of which is parsed already if it begins with the target.
+    fn target(&self, url: &str) -> Result<Target, BadUrl> {
+        let path = url.strip_prefix(self.target.as_str());
+        match self.base.as_ref().zip(path).and_then(|(base, path)| base.below(path)) {
+            Some(target) => Ok(target),
+            None => Target::parse(url),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::answer::{self, Dislike};
 use super::compose::{Composed, EXCERPT};
-use super::expectation::{self, Judged, Seen};
+use super::expectation::{self, Judged, Seen, Words};
 use super::http::{Answer, Body, Exchange, Failure as Transport, Outgoing, Target, Timings};
 use super::user::{Done, Failed, Mind, User};
 use crate::clock::Moment;
@@ -78,7 +78,7 @@ impl User {
     }
 
     /// Sends a request and follows where it leads.
-    async fn exchange(&self, request: &Request, mut composed: Composed, mut due: Moment) -> Done {
+    async fn exchange(&self, request: &Request, mut composed: Composed<'_>, mut due: Moment) -> Done {
         for hop in 0..=MOST_HOPS {
             if let Some(cookie) = self.cookies.header(&composed.url).and_then(|text| HeaderValue::try_from(text).ok()) {
                 add_cookie(&mut composed.headers, cookie);
@@ -213,7 +213,11 @@ impl User {
                 answer::take(request, &answer.headers, &answer.body, variables, random)
             };
             let seen = Seen { status: answer.status.as_u16(), headers: &answer.headers, body: &answer.body };
-            (taken, expectation::judge(&request.expectations, &seen, &mut Scope { variables, random }))
+            let words = match self.shared.script.plugins.expect.map(|expect| expect.format) {
+                Some(Format::Pretty) => Words::Always,
+                _ => Words::Missed,
+            };
+            (taken, expectation::judge(&request.expectations, &seen, words, &mut Scope { variables, random }))
         };
         self.tell_expectations(request, url, answer, &judged);
         let status = answer.status.as_u16();
@@ -275,9 +279,9 @@ impl User {
             let now = self.shared.now();
             let mut ledger = self.shared.ledger();
             for one in judged {
-                let what = if one.met { "ok" } else { "failed" };
-                ledger.tally().count(&format!("plugins.expect.{what}"), 1, now);
-                ledger.tally().count(&format!("plugins.expect.{what}.{}", one.name), 1, now);
+                let all = if one.met { "plugins.expect.ok" } else { "plugins.expect.failed" };
+                ledger.tally().count(all, 1, now);
+                ledger.tally().count(&[all, ".", one.name].concat(), 1, now);
             }
         }
         let all_met = judged.iter().all(|one| one.met);
@@ -395,7 +399,7 @@ struct Hop {
 }
 
 impl Hop {
-    fn of(composed: &Composed) -> Self {
+    fn of(composed: &Composed<'_>) -> Self {
         Self {
             method: composed.method.clone(),
             headers: composed.headers.clone(),
@@ -405,13 +409,12 @@ impl Hop {
     }
 
     /// The request that a redirect leads to; `None` when the answer is none. Methods are rewritten as browsers do.
-    fn behind(mut self, answer: &Answer, url: &str) -> Option<Result<Composed, Failed>> {
+    fn behind(mut self, answer: &Answer, url: &str) -> Option<Result<Composed<'static>, Failed>> {
         let follows = matches!(answer.status.as_u16(), 300 | 301 | 302 | 303 | 307 | 308);
         let location = answer.headers.get(LOCATION).filter(|_| follows)?;
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
         let joined = Url::parse(url).and_then(|base| base.join(&location));
-        let Some((next, target)) = joined.ok().and_then(|next| Some((next.to_string(), Target::of(&next).ok()?)))
-        else {
+        let Some((url, target)) = joined.ok().and_then(|next| Some((next.to_string(), Target::of(&next).ok()?))) else {
             return Some(Err(Failed::new("ERR_INVALID_URL", format!("redirected to `{}`", printable(&location, 200)))));
         };
         let keeps = matches!(answer.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
@@ -426,7 +429,14 @@ impl Hop {
             self.headers.remove(AUTHORIZATION);
         }
         let keep = super::http::Keep::Nothing;
-        Some(Ok(Composed { method: self.method, target, url: next, headers: self.headers, body: self.body, keep }))
+        Some(Ok(Composed {
+            method: self.method,
+            target,
+            url: url.into(),
+            headers: self.headers,
+            body: self.body,
+            keep,
+        }))
     }
 }
 

@@ -13,6 +13,20 @@ use url::{Host, Url};
 
 /// The longest URL that is taken, in bytes; what a request line can hold in the `http` crate.
 const LONGEST: usize = 65_000;
+/// Room for scheme, credentials, host and port of a URL that is put together.
+const LONGEST_ORIGIN: usize = 5_000;
+
+/// The bytes that stand in a path and in a query as they are.
+const PLAIN: [bool; 256] = {
+    let bytes = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/?&=-_.~%+,:;@!$()*";
+    let mut plain = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        plain[bytes[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
 
 /// Why a text is no URL that a request can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +146,26 @@ impl Target {
         })
     }
 
+    /// The target whose URL is this one's, without slashes at its end, and `path` behind it. `None` when it takes a parser to
+    /// tell: when the path has characters that are encoded, dots that lead up, or this one has a query.
+    #[must_use]
+    pub fn below(&self, path: &str) -> Option<Self> {
+        let base = self.path.path().trim_end_matches('/');
+        let leads_up = |pair: &[u8]| matches!(pair, b"/." | b"%2");
+        if self.path.query().is_some()
+            || !path.starts_with('/')
+            || base.len() + path.len() > LONGEST - LONGEST_ORIGIN
+            || !path.bytes().all(|byte| PLAIN[usize::from(byte)])
+            || path.as_bytes().windows(2).any(leads_up)
+        {
+            return None;
+        }
+        let mut joined = String::with_capacity(base.len() + path.len());
+        joined.extend([base, path]);
+        let path = PathAndQuery::try_from(joined).ok()?;
+        Some(Self { origin: Arc::clone(&self.origin), path, credentials: self.credentials.clone() })
+    }
+
     /// Scheme, host and port.
     #[must_use]
     pub const fn origin(&self) -> &Arc<Origin> {
@@ -211,6 +245,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_put_together_is_what_would_be_parsed(path in "/?[a-c/.%2eE?&=~'# \\\\é:@-]{0,12}") {
+            for base in ["http://h", "http://h/", "https://me:pw@h:81/api//", "http://h/a%20b/c"] {
+                let text = format!("{}{path}", base.trim_end_matches('/'));
+                if let Some(target) = Target::parse(base).expect("a URL").below(&path) {
+                    prop_assert_eq!(Ok(target), Target::parse(&text));
+                }
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in any::<String>(), path in any::<String>()) {
             let _ = Target::parse(&text);

@@ -413,7 +413,11 @@ const fn folded(key: SeriesKey) -> SeriesKey {
 
 /// Adds to a named counter; to one for all others when there are too many names.
 fn bump(counters: &mut BTreeMap<String, u64>, name: &str, by: u64) {
-    let full = counters.len() >= MOST_CODES && !counters.contains_key(name);
+    if let Some(count) = counters.get_mut(name) {
+        *count += by;
+        return;
+    }
+    let full = counters.len() >= MOST_CODES;
     *counters.entry(if full { OTHER } else { name }.to_owned()).or_default() += by;
 }
 

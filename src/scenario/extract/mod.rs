@@ -54,6 +54,26 @@ pub enum Several {
     All,
 }
 
+impl Several {
+    fn of(
+        self,
+        mut found: Vec<Cow<'_, Value>>,
+        path: &JsonPath,
+        pick: &mut dyn FnMut(usize) -> usize,
+    ) -> Option<Value> {
+        match self {
+            Self::One if found.len() > 1 => {
+                let place = pick(found.len()).min(found.len() - 1);
+                Some(found.swap_remove(place).into_owned())
+            }
+            Self::All if !path.is_single() && !found.is_empty() => {
+                Some(found.into_iter().map(Cow::into_owned).collect())
+            }
+            Self::One | Self::All => found.pop().map(Cow::into_owned),
+        }
+    }
+}
+
 /// A group of a regular expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -199,19 +219,10 @@ impl Extractor {
         pick: &mut dyn FnMut(usize) -> usize,
     ) -> Result<Option<Value>, NotExtracted> {
         match &self.0 {
-            How::Json(path, several) => {
-                let mut found = path.find(answer.structure()?)?;
-                Ok(match several {
-                    Several::One if found.len() > 1 => {
-                        let place = pick(found.len()).min(found.len() - 1);
-                        Some(found.swap_remove(place).into_owned())
-                    }
-                    Several::All if !path.is_single() && !found.is_empty() => {
-                        Some(found.into_iter().map(Cow::into_owned).collect())
-                    }
-                    Several::One | Several::All => found.pop().map(Cow::into_owned),
-                })
-            }
+            How::Json(path, several) => match answer.lean(path) {
+                Some(document) => Ok(several.of(path.find(&document)?, path, pick)),
+                None => Ok(several.of(path.find(answer.structure()?)?, path, pick)),
+            },
             How::Regexp(pattern, group) => {
                 let groups = pattern.first(answer.body()?)?;
                 let part = groups.as_ref().and_then(|groups| match group {

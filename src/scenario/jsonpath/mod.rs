@@ -6,6 +6,7 @@
 //! one document is bounded.
 
 mod filter;
+mod lean;
 mod parse;
 
 use std::borrow::Cow;

@@ -72,8 +72,7 @@ pub struct WorkerActivity {
 impl WorkerActivity {
     fn is_saturated(&self) -> bool {
         let all = self.states.all();
-        self.cpu.is_some_and(|cpu| cpu > FULL_CORE)
-            || (all > 0 && float(self.states.idle) < HARDLY_IDLE * float(all))
+        self.cpu.is_some_and(|cpu| cpu > FULL_CORE) || (all > 0 && float(self.states.idle) < HARDLY_IDLE * float(all))
     }
 }
 
@@ -147,9 +146,12 @@ impl Activity {
         let (names, titles) = (phase_names(&recording.timeline), phase_titles(&recording.timeline));
         let phases = recording.timeline.phases.iter().zip(names.into_iter().zip(titles)).zip(&heats).enumerate();
         let phases = phases.map(|(number, ((phase, (name, title)), heat))| {
-            let workers = workers(recording, phase, |process| states.get(&(number, process)).copied().unwrap_or_default());
+            let workers =
+                workers(recording, phase, |process| states.get(&(number, process)).copied().unwrap_or_default());
             let mut sum = States::default();
-            workers.iter().for_each(|worker| sum.add(worker.states));
+            for worker in &workers {
+                sum.add(worker.states);
+            }
             let (hottest, samples, length) = (heat.hottest(HOTTEST), heat.all.samples, phase_length(phase));
             PhaseActivity { name, title, length, workers, states: sum, hottest, samples }
         });
@@ -175,7 +177,8 @@ fn workers(recording: &Recording, phase: &Phase, states: impl Fn(ProcessNumber) 
     let numbered = (0..).map(Id::from_index).zip(&recording.processes);
     let worker = |(number, process): (ProcessNumber, &Process)| {
         let states = states(number);
-        let (began, ended) = (phase.began.max(process.born), process.died.map_or(phase.ended, |died| died.min(phase.ended)));
+        let (began, ended) =
+            (phase.began.max(process.born), process.died.map_or(phase.ended, |died| died.min(phase.ended)));
         let lived = ended.since(began).as_secs_f64();
         if process.role != Role::Worker || (lived <= 0.0 && states.all() == 0) {
             return None;
@@ -215,4 +218,60 @@ fn growth(phases: &[Phase], functions: &Functions, heats: &[Heat]) -> Option<Gro
 #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 are out of reach")]
 const fn float(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::{at, cpu, phase, recording, two_workers};
+    use super::*;
+
+    #[test]
+    fn each_phase_says_what_its_workers_did() {
+        let activity = Activity::of(&two_workers());
+        let idle: Vec<u64> = activity.phases.iter().map(|phase| phase.states.idle).collect();
+        assert_eq!(idle, [2000, 1800, 2000, 1000]);
+        let cpu: Vec<Option<f64>> = activity.phases.iter().map(|phase| phase.workers[0].cpu).collect();
+        assert_eq!(cpu, [Some(0.0), Some(0.2), Some(0.0), Some(1.0)]);
+        assert_eq!(activity.phases[3].workers[1].cpu, None);
+        let saturated: Vec<bool> = activity.phases.iter().map(PhaseActivity::is_saturated).collect();
+        assert_eq!(saturated, [false; 4]);
+        let uneven: Vec<_> = activity.phases.iter().map(|phase| phase.overloaded().map(|(_, part)| part)).collect();
+        assert_eq!(uneven, [None, Some(1.0), None, Some(1.0)]);
+        assert_eq!(activity.phases[3].hottest[0].1.own.samples, 600);
+    }
+
+    #[test]
+    fn what_grew_is_the_function_that_does_the_work() {
+        let activity = Activity::of(&two_workers());
+        let growth = activity.growth.expect("two phases have load");
+        assert_eq!((growth.from, growth.to), (1, 3));
+        let change = growth.change.expect("slow grew");
+        assert_eq!(activity.functions.get(change.function).map(|function| function.name.as_str()), Some("slow"));
+        assert!((change.total.after - 0.6).abs() < 1e-9 && change.total.before == 0.0, "{change:?}");
+    }
+
+    #[test]
+    fn workers_are_saturated_when_all_of_them_are() {
+        let mut recording = two_workers();
+        recording.processes[2].died = Some(at(30_000));
+        let activity = Activity::of(&recording);
+        // Its samples are there, so it is not left out; a process that neither lived nor was sampled is.
+        assert_eq!(activity.phases[3].workers.len(), 2);
+        cpu(&mut recording, 2, 0, 0);
+        cpu(&mut recording, 2, 30_000, 0);
+        cpu(&mut recording, 2, 40_000, 9_500);
+        recording.processes[2].died = None;
+        assert!(Activity::of(&recording).phases[3].is_saturated());
+    }
+
+    #[test]
+    fn nothing_is_said_of_nothing() {
+        let mut empty = recording(0);
+        assert!(Activity::of(&empty).phases.is_empty());
+        phase(&mut empty, "a", "1 user/s", 0);
+        phase(&mut empty, "b", "1 user/s", 10);
+        let activity = Activity::of(&empty);
+        assert!(activity.growth.is_none() && !activity.phases[1].is_saturated());
+        assert!(activity.phases[1].overloaded().is_none());
+    }
 }

@@ -90,7 +90,8 @@ pub fn compare(before: &Heat, after: &Heat) -> Vec<Change> {
     };
     let mut changes: Vec<Change> = before.functions().chain(only_after).map(change).collect();
     changes.sort_by(|one, other| {
-        let unsure = |change: &Change| change.total.verdict == Verdict::NoChange && change.own.verdict == Verdict::NoChange;
+        let unsure =
+            |change: &Change| change.total.verdict == Verdict::NoChange && change.own.verdict == Verdict::NoChange;
         let sure = |change: &Change| change.total.sure().max(change.own.sure());
         let most = |change: &Change| change.total.change().abs();
         let by_change = sure(other).total_cmp(&sure(one)).then(most(other).total_cmp(&most(one)));
@@ -156,7 +157,12 @@ const fn float(count: u64) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Selection;
+    use super::super::hot::{Functions, heat};
+    use super::super::synthetic::{phase, recording, sample};
     use super::*;
+    use crate::random::mix;
+    use crate::recording::State;
 
     fn independent(part: u64, all: u64) -> Share {
         Share { share: float(part) / float(all), observations: float(all) }
@@ -204,6 +210,59 @@ mod tests {
         assert!(close(share.observations, 1000.0), "{share:?}");
         assert!(close(Share::of(Count::default(), all).observations, 900.0));
         assert!(close(Share::of(Count { samples: 5, runs: 5 }, Count::default()).observations, 0.0));
+    }
+
+    /// Two phases of 20 s on two workers; of 100 samples so many are in `slow`, each stay in a function so many ticks long.
+    fn phases(percent: [u64; 2], stay: u64, seed: u64) -> (Functions, Vec<Heat>) {
+        let mut recording = recording(2);
+        phase(&mut recording, "A", "5 users/s", 20_000);
+        phase(&mut recording, "B", "20 users/s", 20_000);
+        for (number, percent) in (0..).zip(percent) {
+            for (worker, tick) in [1, 2].into_iter().flat_map(|worker| (0..2000).map(move |tick| (worker, tick))) {
+                let noise = mix(seed << 40 | number << 32 | u64::from(worker) << 24 | (tick / stay));
+                let function = if noise % 100 < percent { "slow" } else { "fast" };
+                sample(&mut recording, worker, number * 20_000 + tick * 10, State::Running, &["main", function]);
+            }
+        }
+        let functions = Functions::of(&recording.stacks);
+        let heats = heat(&recording, &functions, &Selection::default());
+        (functions, heats)
+    }
+
+    #[test]
+    fn shares_are_what_the_program_does_and_what_changed_stands_first() {
+        let (functions, heats) = phases([30, 70], 1, 1);
+        let changes = compare(&heats[0], &heats[1]);
+        let told: Vec<_> = changes
+            .iter()
+            .map(|change| (functions.get(change.function).map(|function| function.name.as_str()), change.total.verdict))
+            .collect();
+        assert_eq!(told[2], (Some("main"), Verdict::NoChange));
+        assert!(
+            told[..2].contains(&(Some("slow"), Verdict::Grew)) && told[..2].contains(&(Some("fast"), Verdict::Shrank))
+        );
+        for change in &changes[..2] {
+            let shift = change.own;
+            let (low, high) = (shift.before.min(shift.after), shift.before.max(shift.after));
+            assert!((low - 0.3).abs() < 0.03 && (high - 0.7).abs() < 0.03, "{shift:?}");
+            assert!(shift.high - shift.low < 0.05, "{shift:?}");
+        }
+    }
+
+    #[test]
+    fn noise_is_no_change_however_long_a_thread_stays_in_a_function() {
+        const TIMES: u64 = 60;
+        for stay in [1, 10, 50] {
+            let (mut inside, mut called) = (0, 0);
+            for seed in 0..TIMES {
+                let (_, heats) = phases([20, 20], stay, seed);
+                let slow = compare(&heats[0], &heats[1])[0].own;
+                inside += u64::from(slow.low <= 0.0 && 0.0 <= slow.high);
+                called += u64::from(slow.verdict != Verdict::NoChange);
+            }
+            assert!(inside * 100 >= TIMES * 90, "stays of {stay}: {inside} of {TIMES} intervals hold zero");
+            assert!(called <= 1, "stays of {stay}: {called} of {TIMES} called a change");
+        }
     }
 
     proptest! {

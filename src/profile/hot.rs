@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::{Joined, Selection, join};
 use crate::interned::{Id, Interner};
-use crate::recording::{Frame, FrameId, Recording, StackId, StackTable};
+use crate::recording::{Frame, FrameId, ProcessNumber, Recording, StackId, StackTable, State};
 
 /// A function of the sampled program, whatever line of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +66,7 @@ impl Functions {
     }
 }
 
-/// Samples, and the runs that they come in: samples of one thread that follow each other and show the same.
+/// Samples, and the runs that they come in: samples of one thread that follow each other, without rest, and show the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// How many samples.
@@ -137,13 +137,15 @@ impl Heat {
 #[must_use]
 pub fn heat(recording: &Recording, functions: &Functions, selection: &Selection) -> Vec<Heat> {
     let phases = recording.timeline.phases.len();
-    let takes = |joined: &Joined| {
-        let process = joined.process.and_then(|number| recording.process(number));
-        process.is_some_and(|process| selection.takes_process(process)) && selection.takes(&joined.sample)
-    };
+    let selected: Vec<bool> = recording.processes.iter().map(|process| selection.takes_process(process)).collect();
+    let is_selected = |process: ProcessNumber| selected.get(process.index() as usize) == Some(&true);
     let mut count = Counting::new(recording, functions, phases + 1);
-    for joined in join(recording).filter(takes) {
-        count.add(&joined, joined.phase.unwrap_or(phases));
+    for joined in join(recording).filter(|joined| joined.process.is_some_and(is_selected)) {
+        if selection.takes(&joined.sample) {
+            count.add(&joined, joined.phase.unwrap_or(phases));
+        } else if joined.sample.state == State::Idle {
+            count.rest(&joined);
+        }
     }
     count.finish()
 }
@@ -174,7 +176,8 @@ impl<'a> Counting<'a> {
 
     fn add(&mut self, joined: &Joined, heat: usize) {
         let stack = joined.sample.stack;
-        let (Some(last), Some(seen)) = (self.last.get_mut(joined.sample.thread.index() as usize), self.seen.get_mut(heat))
+        let (Some(last), Some(seen)) =
+            (self.last.get_mut(joined.sample.thread.index() as usize), self.seen.get_mut(heat))
         else {
             return;
         };
@@ -183,6 +186,13 @@ impl<'a> Counting<'a> {
         if before != Some((heat, stack)) {
             let before = before.filter(|(of, _)| *of == heat).map(|(_, stack)| stack);
             self.begin(heat, before, stack);
+        }
+    }
+
+    /// A thread was idle: what it does next is another piece of work, however much it looks like the one before.
+    fn rest(&mut self, joined: &Joined) {
+        if let Some(last) = self.last.get_mut(joined.sample.thread.index() as usize) {
+            *last = None;
         }
     }
 
@@ -249,5 +259,94 @@ impl Marks {
             return false;
         };
         std::mem::replace(mark, self.now) != self.now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::synthetic::{at, phase, recording, sample};
+    use super::*;
+    use crate::recording::State::{Idle, Running, Waiting};
+
+    /// Name, own samples and runs, samples and runs in all.
+    fn told(recording: &Recording, number: usize) -> Vec<(String, [u64; 4])> {
+        let functions = Functions::of(&recording.stacks);
+        let heats = heat(recording, &functions, &Selection::default());
+        let row = |(id, Spot { own, total }): (FunctionId, Spot)| {
+            (
+                functions.get(id).map_or_else(String::new, |function| function.name.clone()),
+                [own.samples, own.runs, total.samples, total.runs],
+            )
+        };
+        heats[number].hottest(9).into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn recursion_and_lines_count_once() {
+        let mut recording = recording(1);
+        phase(&mut recording, "a", "", 1000);
+        sample(&mut recording, 1, 0, Running, &["main", "walk@1", "walk@2", "walk@3"]);
+        sample(&mut recording, 1, 10, Running, &["main", "walk@1", "walk@3"]);
+        sample(&mut recording, 1, 20, Waiting, &["main", "query"]);
+        sample(&mut recording, 1, 30, Waiting, &["main", "query"]);
+        sample(&mut recording, 1, 40, Running, &["main", "walk@3"]);
+        sample(&mut recording, 1, 50, Idle, &["main", "accept"]);
+        sample(&mut recording, 1, 60, Running, &["main", "walk@3"]);
+        sample(&mut recording, 0, 60, Running, &["arbiter"]);
+        let expected = [("walk", [4, 3, 4, 3]), ("query", [2, 1, 2, 1]), ("main", [0, 0, 6, 2])];
+        assert_eq!(told(&recording, 0), expected.map(|(name, counts)| (name.to_owned(), counts)));
+    }
+
+    #[test]
+    fn each_phase_has_its_own_heat_and_so_has_the_rest() {
+        let mut recording = recording(1);
+        phase(&mut recording, "a", "", 10);
+        phase(&mut recording, "empty", "", 0);
+        phase(&mut recording, "b", "", 10);
+        for millis in [0, 5, 10, 19, 20] {
+            sample(&mut recording, 1, millis, Running, &["f"]);
+        }
+        let functions = Functions::of(&recording.stacks);
+        let heats = heat(&recording, &functions, &Selection::default());
+        let counts: Vec<(u64, u64)> = heats.iter().map(|heat| (heat.all.samples, heat.all.runs)).collect();
+        assert_eq!(counts, [(2, 1), (0, 0), (2, 1), (1, 1)]);
+        assert_eq!(recording.timeline.phases[0].ended, at(10));
+        let mut sum = Heat::default();
+        for heat in &heats {
+            sum.add(heat);
+        }
+        assert_eq!(sum.hottest(1)[0].1.total.samples, 5);
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_what_counting_by_hand_gives(
+            samples in proptest::collection::vec((0..30_u64, 0..5_usize, 0..3_u32), 0..60),
+        ) {
+            const STACKS: [&[&str]; 5] = [&[], &["a"], &["a", "b"], &["a", "b", "a"], &["c", "b"]];
+            let mut recording = recording(2);
+            phase(&mut recording, "one", "", 10);
+            phase(&mut recording, "two", "", 10);
+            for (millis, stack, process) in &samples {
+                sample(&mut recording, *process, *millis, Running, STACKS[*stack]);
+            }
+            let functions = Functions::of(&recording.stacks);
+            let heats = heat(&recording, &functions, &Selection::default());
+            for (number, heat) in heats.iter().enumerate() {
+                let of = |millis: u64| usize::try_from(millis / 10).expect("fits");
+                let here = || samples.iter().filter(|(millis, _, process)| of(*millis) == number && *process > 0);
+                prop_assert_eq!(heat.all.samples, here().count() as u64);
+                for id in heat.functions() {
+                    let name = functions.get(id).expect("known").name.as_str();
+                    let total = here().filter(|(_, stack, _)| STACKS[*stack].contains(&name)).count() as u64;
+                    let own = here().filter(|(_, stack, _)| STACKS[*stack].last() == Some(&name)).count() as u64;
+                    let spot = heat.spot(id);
+                    prop_assert_eq!((spot.own.samples, spot.total.samples), (own, total));
+                    prop_assert!(spot.own.runs <= own && spot.total.runs <= total && spot.total.runs > 0);
+                }
+            }
+        }
     }
 }

@@ -98,7 +98,11 @@ pub fn phase_titles(timeline: &Timeline) -> Vec<String> {
     told_apart(phase_names(timeline).into_iter().zip(&timeline.phases).map(|(name, phase)| {
         let arrivals = printable(&phase.arrivals, LONGEST).replace(';', ",");
         let length = seconds(phase_length(phase));
-        if arrivals.trim().is_empty() { format!("{name} · {length}") } else { format!("{name} · {arrivals} · {length}") }
+        if arrivals.trim().is_empty() {
+            format!("{name} · {length}")
+        } else {
+            format!("{name} · {arrivals} · {length}")
+        }
     }))
 }
 

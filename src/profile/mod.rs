@@ -6,6 +6,8 @@ mod fold;
 pub mod hot;
 mod join;
 mod label;
+#[cfg(test)]
+pub(crate) mod synthetic;
 
 pub use fold::{Path, Profile};
 pub use join::{Joined, PhaseCursor, find_phase, join, phase_length, phase_names, phase_titles};

@@ -54,8 +54,8 @@ pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     let mut threads: BTreeMap<ThreadId, Vec<(StackId, u64)>> = BTreeMap::new();
     let mut cursor = PhaseCursor::new(&report.recording.timeline);
     let selection = &report.view.selection;
-    let takes = |sample: &Sample| selection.takes(sample) && selection.takes_phase(cursor.at(sample.moment));
-    for sample in report.recording.samples.iter().filter(takes) {
+    let counts = |sample: &Sample| selection.takes(sample) && selection.takes_phase(cursor.at(sample.moment));
+    for sample in report.recording.samples.iter().filter(counts) {
         // Equal neighbours are one sample of more weight.
         let taken = threads.entry(sample.thread).or_default();
         match taken.last_mut() {

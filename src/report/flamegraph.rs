@@ -22,13 +22,14 @@ const LEVEL: Color = Color { r: 205, g: 205, b: 225 };
 pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     let mut palette = PaletteMap::default();
     for label in report.profile.labels() {
-        palette.insert(without_count(&label.text), color(label));
+        palette.insert(&label.text, color(label));
+        palette.insert(plain(&label.text), color(label));
     }
     // The root, which has no name here, would otherwise be a hot red.
     palette.insert("", LEVEL);
     let mut options = options(report.title(), format!("{} · {LEGEND}", report.subtitle()));
     options.palette_map = Some(&mut palette);
-    let line = |path: &Path| format!("{} {}", without_count(&report.profile.line(path)), path.count);
+    let line = |path: &Path| format!("{} {}", plain(&report.profile.line(path)), path.count);
     draw(options, report.profile.paths.iter().map(line), to)
 }
 
@@ -43,7 +44,7 @@ pub(super) fn write_differential(
     let mut options = options(title, subtitle);
     // Not inferno's `factor`, which its percentages of a difference leave out.
     options.count_name = "µs of threads per second".into();
-    let line = |(line, before, after): (String, u64, u64)| format!("{} {before} {after}", without_count(&line));
+    let line = |(line, before, after): (String, u64, u64)| format!("{} {before} {after}", plain(&line));
     draw(options, lines.into_iter().map(line), to)
 }
 
@@ -55,19 +56,24 @@ fn options<'a>(title: String, subtitle: String) -> Options<'a> {
     options.bgcolors = Some(BackgroundColor::Flat(Color { r: 255, g: 255, b: 255 }));
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.name_type = "Function:".into();
-    // The lines come in the order of their labels, and inferno needs no other than this: equal beginnings stand together.
-    // Its own order is by bytes, in which a phase called "Warm up" comes after "Sustained".
-    options.no_sort = true;
+    // The lines come in the order of their labels, and all that a graph needs of it is that equal beginnings stand together.
+    // inferno's own order is by bytes, in which a phase called "Warm up" comes after "Sustained"; with `no_sort` it refuses
+    // every other order. Only a flame chart is drawn as it comes, last line first.
+    options.flame_chart = true;
     options
 }
 
 fn draw(mut options: Options<'_>, lines: impl Iterator<Item = String>, to: &mut dyn Write) -> io::Result<()> {
     let lines: Vec<String> = lines.collect();
-    from_lines(&mut options, lines.iter().map(String::as_str), to).map_err(|error| io::Error::other(error.to_string()))
+    from_lines(&mut options, lines.iter().rev().map(String::as_str), to)
+        .map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// A text that does not end in a space and a number, which inferno takes for a second count.
-fn without_count(text: &str) -> Cow<'_, str> {
+/// A text that does not end in a space and a number, which inferno takes for a second count, nor begins as a comment.
+fn plain(text: &str) -> Cow<'_, str> {
+    if let Some(rest) = text.strip_prefix("# ") {
+        return Cow::Owned(format!("#\u{a0}{}", plain(rest)));
+    }
     match text.rsplit_once(' ') {
         Some((name, end)) if end.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
             Cow::Owned(format!("{name}\u{a0}{end}"))
@@ -101,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_number_at_the_end_is_not_taken_for_a_count() {
-        let shown = ["main", "a;b 2", "a 1.5", "a b", "2", "a "].map(|text| without_count(text).into_owned());
-        assert_eq!(shown, ["main", "a;b\u{a0}2", "a\u{a0}1.5", "a b", "2", "a\u{a0}"]);
+        let shown = ["main", "a;b 2", "a 1.5", "a b", "2", "a ", "# a 2"].map(|text| plain(text).into_owned());
+        assert_eq!(shown, ["main", "a;b\u{a0}2", "a\u{a0}1.5", "a b", "2", "a\u{a0}", "#\u{a0}a\u{a0}2"]);
     }
 
     #[test]
@@ -131,6 +137,25 @@ mod tests {
         let places = titles.map(place);
         assert!(places.is_sorted(), "{places:?}");
         assert!(!svg.contains("rgb(250,250,250)"), "a phase was taken for a difference");
+    }
+
+    #[test]
+    fn labels_that_begin_with_each_other_can_be_drawn() {
+        let mut recording = recording(100);
+        for process in [1, 100] {
+            sample(&mut recording, process, 0, State::Running, &["view", "view 2"]);
+        }
+        sample(&mut recording, 1, 10, State::Running, &["view"]);
+        let view = View {
+            selection: Selection::default(),
+            levels: vec![Level::Worker],
+            style: FrameStyle { lines: false, full_files: false },
+        };
+        let mut bytes = Vec::new();
+        Report::of(&recording, view).write(Format::Flamegraph, &mut bytes).expect("there are samples");
+        let svg = String::from_utf8(bytes).expect("an SVG is text");
+        assert!(svg.contains("<title>worker 11 (2 samples, 66.67%)</title>"), "{svg}");
+        assert!(svg.contains("<title>worker 110 (1 samples, 33.33%)</title>"), "{svg}");
     }
 
     #[test]

@@ -137,12 +137,26 @@ impl Heat {
 #[must_use]
 pub fn heat(recording: &Recording, functions: &Functions, selection: &Selection) -> Vec<Heat> {
     let phases = recording.timeline.phases.len();
+    heat_of(recording, functions, selection, phases + 1, |joined| Some(joined.phase.unwrap_or(phases)))
+}
+
+/// The heat of so many sets of samples; `set` tells the number of the one that a sample is in, if it is in any.
+#[must_use]
+pub fn heat_of(
+    recording: &Recording,
+    functions: &Functions,
+    selection: &Selection,
+    sets: usize,
+    set: impl Fn(&Joined) -> Option<usize>,
+) -> Vec<Heat> {
     let selected: Vec<bool> = recording.processes.iter().map(|process| selection.takes_process(process)).collect();
     let is_selected = |process: ProcessNumber| selected.get(process.index() as usize) == Some(&true);
-    let mut count = Counting::new(recording, functions, phases + 1);
+    let mut count = Counting::new(recording, functions, sets);
     for joined in join(recording).filter(|joined| joined.process.is_some_and(is_selected)) {
         if selection.takes(&joined.sample) {
-            count.add(&joined, joined.phase.unwrap_or(phases));
+            if let Some(set) = set(&joined) {
+                count.add(&joined, set);
+            }
         } else if joined.sample.state == State::Idle {
             count.rest(&joined);
         }

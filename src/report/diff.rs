@@ -9,12 +9,13 @@ use std::io::{self, Write};
 
 use super::columns::{WIDTH, clip, clip_front, percent, points, wrap};
 use super::flamegraph;
-use crate::printable::printable;
 use crate::profile::compare::{Shift, Verdict, compare};
 use crate::profile::hot::{Functions, heat};
 use crate::profile::{Level, Path, Profile, Selection, View, phase_length, phase_titles};
 use crate::recording::Recording;
 
+/// As much of a phase's title as a graph has room for, in characters.
+const LONGEST_TITLE: usize = 50;
 /// Functions that a table shows.
 const MOST_FUNCTIONS: usize = 40;
 
@@ -66,18 +67,18 @@ impl<'a> Diff<'a> {
             let title = &self.after.title;
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no sample counts in the phase {title}")));
         }
-        let title = format!("{} against {} · normalised by time", self.after.title, self.before.title);
+        let [is, was] = [&self.after, &self.before].map(|side| clip(&side.title, LONGEST_TITLE));
+        let title = format!("{is} against {was} · normalised by time");
         let subtitle = format!(
-            "per second of each phase · {} and {} samples · widths: {} · a function's own time: red grew, blue shrank",
-            after.samples,
-            before.samples,
-            clip(&self.after.title, 60)
+            "{} against {} samples · widths: time of threads in the former, per second of it · a function's own time: \
+             red grew, blue shrank",
+            after.samples, before.samples
         );
         let rate = f64::from(self.recording.run.rate.max(1));
         let micros = |count: u64, side: &Side| scaled(count, 1e6 / rate / side.seconds);
         let lines = side_by_side(&before, &after).into_iter();
         let lines = lines.map(|(line, was, is)| (line, micros(was, &self.before), micros(is, &self.after))).collect();
-        flamegraph::write_differential(printable(&title, 400), subtitle, lines, to)
+        flamegraph::write_differential(title, subtitle, lines, to)
     }
 
     /// The functions whose share of samples changed, those first that changed for sure.
@@ -295,7 +296,7 @@ slow,\u{fffd}[31m (app.py:1) (700,000 µs of threads per second, 70.00%; +40.00%
         let title =
             "Sustained &lt;max&gt; load 20 · 20 users/s · 20 s against Warm up · 2 users/s · 10 s · normalised by time";
         assert!(svg.contains(title), "{svg}");
-        assert!(svg.contains("per second of each phase · 2000 and 1000 samples"));
+        assert!(svg.contains("2000 against 1000 samples"));
         // The other way round what grew has shrunk.
         assert!(told(&drawn(&two_phases(), 1, 0)).contains("rgb(100,100,255)"));
     }

@@ -34,9 +34,5 @@ pub fn frames(stack: u32) -> Vec<Frame> {
 }
 
 pub fn view() -> View {
-    View {
-        selection: Selection { idle: false, gil_only: false, supervisors: false, root: None },
-        levels: Vec::new(),
-        style: FrameStyle { lines: true, full_files: false },
-    }
+    View { selection: Selection::default(), levels: Vec::new(), style: FrameStyle { lines: true, full_files: false } }
 }

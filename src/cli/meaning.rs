@@ -285,6 +285,7 @@ fn view(args: &ViewArgs) -> Result<View, clap::Error> {
             // Told apart by its role, a master cannot be taken for the application.
             supervisors: levels.contains(&LevelArg::Role),
             root: None,
+            phase: None,
         },
         levels: levels.into_iter().map(level).collect(),
         style: FrameStyle { lines: !args.nolineno, full_files: args.full_filenames },

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Label, View};
+use super::{Label, Level, PhaseCursor, View};
 use crate::interned::{Id, Interner};
 use crate::recording::{FrameId, Recording, Sample, StackId, State, ThreadId};
 
@@ -21,7 +21,7 @@ pub struct Path {
 #[derive(Clone, Debug)]
 pub struct Profile {
     labels: Interner<Label>,
-    /// The distinct paths, in the order of their text.
+    /// The distinct paths, in the order of their labels: by rank, and then by text.
     pub paths: Vec<Path>,
     /// Samples that count.
     pub samples: u64,
@@ -38,6 +38,19 @@ impl Profile {
             fold.add(sample);
         }
         fold.finish()
+    }
+
+    /// Puts the paths in order.
+    fn new(labels: Interner<Label>, mut paths: Vec<Path>, idle: u64) -> Self {
+        let mut order: Vec<(usize, &Label)> = labels.iter().enumerate().collect();
+        order.sort_by(|(_, one), (_, other)| (one.rank, &one.text).cmp(&(other.rank, &other.text)));
+        let mut places = vec![0; order.len()];
+        for (place, (label, _)) in order.into_iter().enumerate() {
+            places[label] = place;
+        }
+        let place = |label: &Id<Label>| places.get(label.index() as usize);
+        paths.sort_unstable_by(|one, other| one.labels.iter().map(place).cmp(other.labels.iter().map(place)));
+        Self { labels, samples: paths.iter().map(|path| path.count).sum(), paths, idle }
     }
 
     /// The label of that number; every label of a path has one.
@@ -58,94 +71,124 @@ impl Profile {
         texts.join(";")
     }
 
-    fn texts<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a str> {
+    /// The texts of a path's labels, the outermost first.
+    pub fn texts<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a str> {
         path.labels.iter().filter_map(|id| Some(self.labels.get(*id)?.text.as_str()))
     }
 }
 
+/// How often each stack of each thread was seen.
+type Counts = HashMap<(ThreadId, StackId), u64, RandomState>;
+
 struct Fold<'a> {
     recording: &'a Recording,
     view: &'a View,
-    /// For each thread the labels of its levels; `None` where its process is not selected.
-    threads: Vec<Option<Vec<Id<Label>>>>,
+    /// For each thread the labels of its levels, `None` in place of the phase; `None` where its process is not selected.
+    threads: Vec<Option<Vec<Option<Id<Label>>>>>,
+    /// The labels of all phases, and last that of what is outside of them; empty when the view does not ask for phases.
+    phases: Vec<Id<Label>>,
+    cursor: PhaseCursor<'a>,
     labels: Interner<Label>,
-    counts: HashMap<(ThreadId, StackId), u64, RandomState>,
+    /// As many as labels of phases, and one when there is none.
+    counts: Vec<Counts>,
     idle: u64,
 }
 
 impl<'a> Fold<'a> {
     fn new(recording: &'a Recording, view: &'a View) -> Self {
         let mut labels = Interner::default();
+        let by_phase = view.levels.contains(&Level::Phase);
+        let phases = if by_phase { Label::phases(&recording.timeline) } else { Vec::new() };
+        let phases: Vec<Id<Label>> = phases.into_iter().map(|label| labels.intern(label)).collect();
         let threads = recording.threads.iter().zip(&recording.thread_labels).map(|(thread, known)| {
             let process = recording.process(thread.process)?;
-            let mut level = |level: &super::Level| labels.intern(level.label(recording, *thread, known));
+            let mut level = |level: &Level| Some(labels.intern(level.label(recording, *thread, known)?));
             view.selection.takes_process(process).then(|| view.levels.iter().map(&mut level).collect())
         });
         let threads = threads.collect();
-        Self { recording, view, threads, labels, counts: HashMap::default(), idle: 0 }
+        let counts = vec![Counts::default(); phases.len().max(1)];
+        let cursor = PhaseCursor::new(&recording.timeline);
+        Self { recording, view, threads, phases, cursor, labels, counts, idle: 0 }
     }
 
     fn add(&mut self, sample: Sample) {
         let Some(Some(_)) = self.threads.get(sample.thread.index() as usize) else {
             return;
         };
+        let Some(counts) = self.counts_of(sample) else {
+            return;
+        };
         if self.view.selection.takes(&sample) {
-            *self.counts.entry((sample.thread, sample.stack)).or_default() += 1;
+            *self.counts[counts].entry((sample.thread, sample.stack)).or_default() += 1;
         } else if sample.state == State::Idle {
             self.idle += 1;
         }
     }
 
+    /// Where a sample is counted; `None` when it is of a phase that was not asked for.
+    fn counts_of(&mut self, sample: Sample) -> Option<usize> {
+        if self.phases.is_empty() && self.view.selection.phase.is_none() {
+            return Some(0);
+        }
+        let phase = self.cursor.at(sample.moment);
+        let outside = self.counts.len() - 1;
+        let counts = if self.phases.is_empty() { 0 } else { phase.unwrap_or(outside) };
+        self.view.selection.takes_phase(phase).then_some(counts)
+    }
+
     fn finish(mut self) -> Profile {
         let mut frames: HashMap<FrameId, Id<Label>, RandomState> = HashMap::default();
         let mut merged: HashMap<Vec<Id<Label>>, u64, RandomState> = HashMap::default();
-        // In a fixed order, so that the same recording gives the same labels in the same order.
-        let mut counts: Vec<_> = std::mem::take(&mut self.counts).into_iter().collect();
-        counts.sort_unstable();
-        for ((thread, stack), count) in counts {
-            let Some(Some(levels)) = self.threads.get(thread.index() as usize) else {
-                continue;
-            };
-            let mut path: Vec<Id<Label>> = self
-                .recording
-                .stacks
-                .walk(stack)
-                .filter_map(|id| {
-                    if let Some(known) = frames.get(&id) {
-                        return Some(*known);
-                    }
-                    let frame = self.recording.stacks.frame(id)?;
-                    let label = self.labels.intern(Label::frame(frame, self.view.style));
-                    frames.insert(id, label);
-                    Some(label)
-                })
-                .collect();
-            if path.is_empty() {
-                path.push(self.labels.intern(Label::no_frame()));
+        for (number, counts) in std::mem::take(&mut self.counts).into_iter().enumerate() {
+            let phase = self.phases.get(number).copied();
+            // In a fixed order, so that the same recording gives the same labels in the same order.
+            let mut counts: Vec<_> = counts.into_iter().collect();
+            counts.sort_unstable();
+            for ((thread, stack), count) in counts {
+                let mut path = self.frames(stack, &mut frames);
+                let Some(Some(levels)) = self.threads.get(thread.index() as usize) else {
+                    continue;
+                };
+                path.extend(levels.iter().rev().filter_map(|level| level.or(phase)));
+                path.reverse();
+                *merged.entry(path).or_default() += count;
             }
-            path.extend(levels.iter().rev());
-            path.reverse();
-            *merged.entry(path).or_default() += count;
         }
-        let mut profile =
-            Profile { labels: self.labels, samples: merged.values().sum(), paths: Vec::new(), idle: self.idle };
-        let mut paths: Vec<Path> = merged.into_iter().map(|(labels, count)| Path { labels, count }).collect();
-        paths.sort_by(|a, b| profile.texts(a).cmp(profile.texts(b)));
-        profile.paths = paths;
-        profile
+        let paths = merged.into_iter().map(|(labels, count)| Path { labels, count }).collect();
+        Profile::new(self.labels, paths, self.idle)
+    }
+
+    /// The labels of a stack, the innermost first.
+    fn frames(&mut self, stack: StackId, known: &mut HashMap<FrameId, Id<Label>, RandomState>) -> Vec<Id<Label>> {
+        let (stacks, labels, style) = (&self.recording.stacks, &mut self.labels, self.view.style);
+        let label = |id| {
+            if let Some(label) = known.get(&id) {
+                return Some(*label);
+            }
+            let label = labels.intern(Label::frame(stacks.frame(id)?, style));
+            known.insert(id, label);
+            Some(label)
+        };
+        let mut path: Vec<Id<Label>> = stacks.walk(stack).filter_map(label).collect();
+        if path.is_empty() {
+            path.push(self.labels.intern(Label::no_frame()));
+        }
+        path
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{FrameStyle, Level, Selection};
+    use proptest::prelude::*;
+
     use super::*;
     use crate::clock::Moment;
-    use crate::recording::{Frame, Mode, Process, ProcessId, Role, Run, Thread};
+    use crate::recording::{Frame, Mode, Phase, Process, ProcessId, Role, Run, Thread};
     use std::time::SystemTime;
 
     const ALL: View = View {
-        selection: Selection { idle: false, gil_only: false, supervisors: false, root: None },
+        selection: Selection { idle: false, gil_only: false, supervisors: false, root: None, phase: None },
         levels: Vec::new(),
         style: FrameStyle { lines: true, full_files: false },
     };
@@ -183,6 +226,28 @@ mod tests {
             let (stack, _) = recording.stacks.insert(frames);
             recording.samples.push(Sample { moment: Moment::default(), thread, stack, state: *state, gil: *gil });
         }
+        recording
+    }
+
+    /// One sample of a worker in each of these seconds, in a function that is named after its second.
+    fn second_by_second(seconds: &[u64], phases: &[(&str, u64, u64)]) -> Recording {
+        let mut recording = recording(&[]);
+        let at = |second: u64| Moment::from_nanos(second * 1_000_000_000);
+        let thread = recording.thread(Thread { process: Id::from_index(1), ident: 7 }, None, Some(10));
+        for second in seconds {
+            let frame = Frame { function: format!("s{second}"), ..Frame::default() };
+            let (stack, _) = recording.stacks.insert([frame]);
+            recording.samples.push(Sample { moment: at(*second), thread, stack, state: State::Running, gil: true });
+        }
+        recording.timeline.phases = phases
+            .iter()
+            .map(|(name, began, ended)| Phase {
+                name: (*name).into(),
+                arrivals: "5 users/s".into(),
+                began: at(*began),
+                ended: at(*ended),
+            })
+            .collect();
         recording
     }
 
@@ -243,5 +308,54 @@ mod tests {
                 "worker;worker 12;thread 10 (MainThread);[no Python frame] 1",
             ]
         );
+    }
+
+    #[test]
+    fn phases_stand_in_the_order_of_time_and_two_of_one_name_stay_two() {
+        let phases = [("Zulu", 1, 3), ("Alpha", 3, 3), ("Ramp 20", 3, 5), ("Ramp 20", 5, 6)];
+        let recording = second_by_second(&[0, 1, 2, 3, 4, 5, 6], &phases);
+        let view = View { levels: vec![Level::Phase], ..ALL };
+        assert_eq!(
+            lines(&recording, &view),
+            [
+                "Zulu · 5 users/s · 2 s;s1 1",
+                "Zulu · 5 users/s · 2 s;s2 1",
+                "Ramp 20 · 5 users/s · 2 s;s3 1",
+                "Ramp 20 · 5 users/s · 2 s;s4 1",
+                "Ramp 20 #2 · 5 users/s · 1 s;s5 1",
+                "outside of all phases;s0 1",
+                "outside of all phases;s6 1",
+            ]
+        );
+        let view = View { levels: vec![Level::Worker, Level::Phase, Level::Thread], ..ALL };
+        assert_eq!(lines(&recording, &view)[0], "worker 11;Zulu · 5 users/s · 2 s;thread 10;s1 1");
+    }
+
+    #[test]
+    fn one_phase_can_be_selected() {
+        let recording = second_by_second(&[0, 1, 2, 3], &[("a", 1, 2), ("b", 2, 3)]);
+        let mut view = ALL;
+        view.selection.phase = Some(1);
+        assert_eq!(lines(&recording, &view), ["s2 1"]);
+        view.selection.phase = Some(7);
+        assert!(lines(&recording, &view).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn equal_beginnings_stand_together_and_no_sample_is_lost(
+            seconds in proptest::collection::vec(0..20_u64, 0..60),
+            names in proptest::collection::vec("[ab]{0,1}", 1..6),
+        ) {
+            let phases: Vec<(&str, u64, u64)> =
+                (0..).step_by(3).zip(&names).map(|(began, name)| (name.as_str(), began, began + 3)).collect();
+            let recording = second_by_second(&seconds, &phases);
+            let view = View { levels: vec![Level::Phase, Level::Worker], ..ALL };
+            let profile = Profile::of(&recording, &view);
+            prop_assert_eq!(profile.samples, seconds.len() as u64);
+            let mut first: Vec<&str> = profile.paths.iter().filter_map(|path| profile.texts(path).next()).collect();
+            first.dedup();
+            prop_assert_eq!(first.len(), first.iter().collect::<std::collections::HashSet<_>>().len());
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! The words in a graph: frames as py-spy writes them, and the levels that can stand below its root.
 //!
-//! A name comes from another process's memory and may hold anything; what would break an output is replaced or cut here.
+//! A label has a rank, which comes before its text where labels are put in order: phases stand in the order of time,
+//! whatever they are called. A name comes from another process's memory and may hold anything; what would break an
+//! output is replaced or cut here.
 
 use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 
-use super::FrameStyle;
+use super::{FrameStyle, phase_titles};
 use crate::printable::printable;
-use crate::recording::{Frame, Recording, Thread, ThreadLabel};
+use crate::recording::{Frame, Recording, Thread, ThreadLabel, Timeline};
 
 /// The longest label, in characters.
 const LONGEST: usize = 400;
@@ -56,6 +58,8 @@ pub struct Label {
     pub text: String,
     /// Where it comes from.
     pub origin: Origin,
+    /// Labels stand in the order of their ranks, and those of one rank in that of their texts.
+    pub rank: u32,
 }
 
 impl PartialEq for Label {
@@ -83,13 +87,22 @@ impl Label {
         } else if !file.is_empty() {
             let _ = write!(text, " ({file})");
         }
-        Self { text: presentable(&text), origin: Origin::of(&frame.file) }
+        Self { text: presentable(&text), origin: Origin::of(&frame.file), rank: 0 }
     }
 
     /// The label of a thread that has no Python frame.
     #[must_use]
     pub fn no_frame() -> Self {
-        Self { text: "[no Python frame]".into(), origin: Origin::Stdlib }
+        Self { text: "[no Python frame]".into(), origin: Origin::Stdlib, rank: 0 }
+    }
+
+    /// The labels of all phases in the order of time, and last that of what was taken outside of them. All are different.
+    #[must_use]
+    pub fn phases(timeline: &Timeline) -> Vec<Self> {
+        let outside = "outside of all phases".to_owned();
+        let texts = phase_titles(timeline).into_iter().chain([outside]);
+        let label = |(rank, text): (u32, String)| Self { text: presentable(&text), origin: Origin::Level, rank };
+        (1..).zip(texts).map(label).collect()
     }
 }
 
@@ -110,21 +123,24 @@ pub enum Level {
     Worker,
     /// Each thread by itself.
     Thread,
+    /// Each phase by itself, in the order of time.
+    Phase,
 }
 
 impl Level {
-    /// The label under which the samples of a thread stand.
+    /// The label under which all samples of a thread stand; `None` for a phase, which is not the same for all of them.
     #[must_use]
-    pub fn label(self, recording: &Recording, thread: Thread, known: &ThreadLabel) -> Label {
+    pub fn label(self, recording: &Recording, thread: Thread, known: &ThreadLabel) -> Option<Label> {
         let process = recording.process(thread.process);
         let text = match (self, process) {
             (Self::Tree, Some(process)) => format!("tree {}", process.root),
             (Self::Role, Some(process)) => process.role.to_string(),
             (Self::Worker, Some(process)) => format!("{} {}", process.role, process.id),
             (Self::Thread, _) => thread_text(thread, known),
+            (Self::Phase, _) => return None,
             (_, None) => "?".into(),
         };
-        Label { text: presentable(&text), origin: Origin::Level }
+        Some(Label { text: presentable(&text), origin: Origin::Level, rank: 0 })
     }
 }
 

@@ -1,9 +1,16 @@
 //! From a recording to what a graph shows: which samples count, under which labels, how often. Pure.
 
+pub mod activity;
+pub mod compare;
 mod fold;
+pub mod hot;
+mod join;
 mod label;
+#[cfg(test)]
+pub(crate) mod synthetic;
 
 pub use fold::{Path, Profile};
+pub use join::{Joined, PhaseCursor, find_phase, join, phase_length, phase_names, phase_titles};
 pub use label::{Label, Level, Origin};
 
 use crate::recording::{Frame, Process, Sample, State};
@@ -20,7 +27,7 @@ pub struct View {
 }
 
 /// Which samples count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Idle threads too.
     pub idle: bool,
@@ -30,6 +37,8 @@ pub struct Selection {
     pub supervisors: bool,
     /// Only what descends from the root with this pid.
     pub root: Option<i32>,
+    /// Only what was taken in the phase of this number.
+    pub phase: Option<usize>,
 }
 
 impl Selection {
@@ -39,7 +48,13 @@ impl Selection {
         (self.supervisors || !process.role.is_supervisor()) && self.root.is_none_or(|root| root == process.root)
     }
 
-    /// Whether a sample counts, if its process does.
+    /// Whether what was taken in a phase, or outside of all, counts.
+    #[must_use]
+    pub fn takes_phase(&self, phase: Option<usize>) -> bool {
+        self.phase.is_none() || self.phase == phase
+    }
+
+    /// Whether a sample counts, if its process and its phase do.
     #[must_use]
     pub fn takes(&self, sample: &Sample) -> bool {
         if self.gil_only { sample.gil } else { self.idle || sample.state != State::Idle }

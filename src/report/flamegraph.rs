@@ -3,13 +3,14 @@
 //! Frames take their colour from whose code they are, and a shade of it from their name, so that the same function looks
 //! the same in every graph.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 
 use super::Report;
-use crate::profile::{Label, Origin};
+use crate::profile::{Label, Origin, Path};
 
 /// What the colours mean, for the subtitle.
 const LEGEND: &str = "colours: app orange, libraries blue, gunicorn green, standard library grey";
@@ -22,22 +23,63 @@ pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     let mut palette = PaletteMap::default();
     for label in report.profile.labels() {
         palette.insert(&label.text, color(label));
+        palette.insert(plain(&label.text), color(label));
     }
     // The root, which has no name here, would otherwise be a hot red.
     palette.insert("", LEVEL);
+    let mut options = options(report.title(), format!("{} · {LEGEND}", report.subtitle()));
+    options.palette_map = Some(&mut palette);
+    let line = |path: &Path| format!("{} {}", plain(&report.profile.line(path)), path.count);
+    draw(options, report.profile.paths.iter().map(line), to)
+}
+
+/// Draws what changed. Each line comes with its microseconds per second before and after; the widths are those after, and
+/// a frame is red where it grew and blue where it shrank, not counting what it calls.
+pub(super) fn write_differential(
+    title: String,
+    subtitle: String,
+    lines: Vec<(String, u64, u64)>,
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    let mut options = options(title, subtitle);
+    // Not inferno's `factor`, which its percentages of a difference leave out.
+    options.count_name = "µs of threads per second".into();
+    let line = |(line, before, after): (String, u64, u64)| format!("{} {before} {after}", plain(&line));
+    draw(options, lines.into_iter().map(line), to)
+}
+
+fn options<'a>(title: String, subtitle: String) -> Options<'a> {
     let mut options = Options::default();
-    options.title = report.title();
-    options.subtitle = Some(format!("{} · {LEGEND}", report.subtitle()));
+    options.title = title;
+    options.subtitle = Some(subtitle);
     options.direction = Direction::Inverted;
     options.bgcolors = Some(BackgroundColor::Flat(Color { r: 255, g: 255, b: 255 }));
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.name_type = "Function:".into();
-    options.palette_map = Some(&mut palette);
-    // The paths come in the order of their labels, which inferno asks for: equal beginnings stand together.
-    options.no_sort = true;
-    let lines: Vec<String> =
-        report.profile.paths.iter().map(|path| format!("{} {}", report.profile.line(path), path.count)).collect();
-    from_lines(&mut options, lines.iter().map(String::as_str), to).map_err(|error| io::Error::other(error.to_string()))
+    // The lines come in the order of their labels, and all that a graph needs of it is that equal beginnings stand together.
+    // inferno's own order is by bytes, in which a phase called "Warm up" comes after "Sustained"; with `no_sort` it refuses
+    // every other order. Only a flame chart is drawn as it comes, last line first.
+    options.flame_chart = true;
+    options
+}
+
+fn draw(mut options: Options<'_>, lines: impl Iterator<Item = String>, to: &mut dyn Write) -> io::Result<()> {
+    let lines: Vec<String> = lines.collect();
+    from_lines(&mut options, lines.iter().rev().map(String::as_str), to)
+        .map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// A text that does not end in a space and a number, which inferno takes for a second count, nor begins as a comment.
+fn plain(text: &str) -> Cow<'_, str> {
+    if let Some(rest) = text.strip_prefix("# ") {
+        return Cow::Owned(format!("#\u{a0}{}", plain(rest)));
+    }
+    match text.rsplit_once(' ') {
+        Some((name, end)) if end.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+            Cow::Owned(format!("{name}\u{a0}{end}"))
+        }
+        _ => Cow::Borrowed(text),
+    }
 }
 
 fn color(label: &Label) -> Color {
@@ -53,4 +95,80 @@ fn color(label: &Label) -> Color {
         Origin::Stdlib => (190 + shade, 190 + shade, 180 + shade),
     };
     Color { r, g, b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::*;
+    use crate::profile::synthetic::{phase, recording, sample};
+    use crate::profile::{FrameStyle, Level, Selection, View};
+    use crate::recording::State;
+
+    #[test]
+    fn a_number_at_the_end_is_not_taken_for_a_count() {
+        let shown = ["main", "a;b 2", "a 1.5", "a b", "2", "a ", "# a 2"].map(|text| plain(text).into_owned());
+        assert_eq!(shown, ["main", "a;b\u{a0}2", "a\u{a0}1.5", "a b", "2", "a\u{a0}", "#\u{a0}a\u{a0}2"]);
+    }
+
+    #[test]
+    fn phases_are_drawn_in_the_order_of_time() {
+        let mut recording = recording(1);
+        let names = ["before load", "Warm up", "Ramp 20", "Ramp 20", "Alpha", "drain"];
+        for (number, name) in (0..).zip(names) {
+            phase(&mut recording, name, "", 1000);
+            sample(&mut recording, 1, number * 1000, State::Running, &["view"]);
+        }
+        let view = View {
+            selection: Selection::default(),
+            levels: vec![Level::Phase],
+            style: FrameStyle { lines: true, full_files: false },
+        };
+        let mut bytes = Vec::new();
+        Report::of(&recording, view).write(Format::Flamegraph, &mut bytes).expect("there are samples");
+        let svg = String::from_utf8(bytes).expect("an SVG is text");
+        let place = |title: &str| -> f64 {
+            let (_, frame) = svg.split_once(&format!("<title>{title} (1 samples, 16.67%)</title>")).expect(title);
+            let (_, x) = frame.split_once("x=\"").expect("a frame has a place");
+            x.split('%').next().and_then(|x| x.parse().ok()).expect("in percent")
+        };
+        let titles =
+            ["before load · 1 s", "Warm up · 1 s", "Ramp 20 · 1 s", "Ramp 20 #2 · 1 s", "Alpha · 1 s", "drain · 1 s"];
+        let places = titles.map(place);
+        assert!(places.is_sorted(), "{places:?}");
+        assert!(!svg.contains("rgb(250,250,250)"), "a phase was taken for a difference");
+    }
+
+    #[test]
+    fn labels_that_begin_with_each_other_can_be_drawn() {
+        let mut recording = recording(100);
+        for process in [1, 100] {
+            sample(&mut recording, process, 0, State::Running, &["view", "view 2"]);
+        }
+        sample(&mut recording, 1, 10, State::Running, &["view"]);
+        let view = View {
+            selection: Selection::default(),
+            levels: vec![Level::Worker],
+            style: FrameStyle { lines: false, full_files: false },
+        };
+        let mut bytes = Vec::new();
+        Report::of(&recording, view).write(Format::Flamegraph, &mut bytes).expect("there are samples");
+        let svg = String::from_utf8(bytes).expect("an SVG is text");
+        assert!(svg.contains("<title>worker 11 (2 samples, 66.67%)</title>"), "{svg}");
+        assert!(svg.contains("<title>worker 110 (1 samples, 33.33%)</title>"), "{svg}");
+    }
+
+    #[test]
+    fn a_report_of_one_phase_says_which() {
+        let mut recording = recording(1);
+        phase(&mut recording, "Warm up", "2 users/s", 1000);
+        sample(&mut recording, 1, 0, State::Running, &["view"]);
+        let view = View {
+            selection: Selection { phase: Some(0), ..Selection::default() },
+            levels: Vec::new(),
+            style: FrameStyle { lines: true, full_files: false },
+        };
+        let title = Report::of(&recording, view).title();
+        assert_eq!(title, "gunicorn booking:app, pid 10 · Warm up · 2 users/s · 1 s at 100 Hz · 1 samples");
+    }
 }

@@ -2,7 +2,10 @@
 
 pub mod load;
 
+mod activity;
 mod collapsed;
+mod columns;
+mod diff;
 mod dump;
 mod flamegraph;
 mod speedscope;
@@ -10,10 +13,12 @@ mod speedscope;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+pub use activity::{json as activity_json, text as activity_text};
+pub use diff::Diff;
 pub use dump::{DumpedProcess, json as dump_json, text as dump_text};
 
 use crate::printable::printable;
-use crate::profile::{Profile, View};
+use crate::profile::{Profile, View, phase_titles};
 use crate::recording::{Process, Recording, Role};
 
 /// A recording as it is to be shown.
@@ -68,14 +73,12 @@ impl<'a> Report<'a> {
     /// Target, duration, rate and samples, on one line.
     #[must_use]
     pub fn title(&self) -> String {
-        let run = &self.recording.run;
-        format!(
-            "{} · {:.1} s at {} Hz · {} samples",
-            printable(&self.target, 200),
-            self.recording.length.as_secs_f64(),
-            run.rate,
-            self.profile.samples
-        )
+        let (target, rate) = (printable(&self.target, 200), self.recording.run.rate);
+        let titles = phase_titles(&self.recording.timeline);
+        let phase = self.view.selection.phase.and_then(|number| titles.get(number));
+        let length = format!("{:.1} s", self.recording.length.as_secs_f64());
+        let length = phase.unwrap_or(&length);
+        format!("{target} · {length} at {rate} Hz · {} samples", self.profile.samples)
     }
 
     /// How it was sampled and what is missing, on one line.

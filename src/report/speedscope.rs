@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Report;
 use crate::interned::Interner;
-use crate::profile::Label;
-use crate::recording::{FrameId, StackId, ThreadId};
+use crate::profile::{Label, Level, PhaseCursor};
+use crate::recording::{FrameId, Sample, StackId, ThreadId};
 
 #[derive(Serialize)]
 struct File {
@@ -52,7 +52,10 @@ struct Sampled {
 pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     let mut frames = Interner::default();
     let mut threads: BTreeMap<ThreadId, Vec<(StackId, u64)>> = BTreeMap::new();
-    for sample in report.recording.samples.iter().filter(|sample| report.view.selection.takes(sample)) {
+    let mut cursor = PhaseCursor::new(&report.recording.timeline);
+    let selection = &report.view.selection;
+    let counts = |sample: &Sample| selection.takes(sample) && selection.takes_phase(cursor.at(sample.moment));
+    for sample in report.recording.samples.iter().filter(counts) {
         // Equal neighbours are one sample of more weight.
         let taken = threads.entry(sample.thread).or_default();
         match taken.last_mut() {
@@ -85,8 +88,8 @@ fn profile(
         return None;
     }
     let label = report.recording.thread_labels.get(thread.index() as usize)?;
-    let of_process = crate::profile::Level::Worker.label(report.recording, *known, label).text;
-    let of_thread = crate::profile::Level::Thread.label(report.recording, *known, label).text;
+    let of_process = Level::Worker.label(report.recording, *known, label)?.text;
+    let of_thread = Level::Thread.label(report.recording, *known, label)?.text;
     let rate = f64::from(report.recording.run.rate.max(1));
     let weights: Vec<f64> =
         samples.iter().map(|(_, count)| f64::from(u32::try_from(*count).unwrap_or(u32::MAX)) / rate).collect();

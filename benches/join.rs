@@ -1,0 +1,89 @@
+//! Ten million samples and a timeline of twelve phases: each sample gets its phase and its process. `cargo bench --bench join`
+
+#![expect(clippy::expect_used, reason = "a bench that cannot run says so by failing")]
+
+mod shared;
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use pyperf::clock::Moment;
+use pyperf::interned::Id;
+use pyperf::profile::compare::compare;
+use pyperf::profile::hot::{Functions, heat};
+use pyperf::profile::{Level, Profile, Selection, join};
+use pyperf::recording::{Phase, Process, ProcessId, Recording, Role, Sample, State, Thread};
+use shared::{SAMPLES, STACKS, frames, run, view};
+
+const LABELLED: u32 = 10 * SAMPLES;
+const WORKERS: u32 = 8;
+const PHASES: u64 = 12;
+/// Between two samples.
+const GAP: u64 = 125_000;
+
+fn recording() -> Recording {
+    let mut recording = Recording::new(run());
+    for worker in 0..WORKERS {
+        recording.processes.push(Process {
+            id: ProcessId { pid: 11 + worker.cast_signed(), started: 1 },
+            role: Role::Worker,
+            root: 10,
+            python: "3.11.7".into(),
+            born: Moment::default(),
+            died: None,
+        });
+    }
+    let length = u64::from(LABELLED) * GAP / PHASES;
+    let phase = |number: u64| Phase {
+        name: format!("phase {number}"),
+        arrivals: "20 users/s".into(),
+        began: Moment::from_nanos(number * length),
+        ended: Moment::from_nanos((number + 1) * length),
+    };
+    recording.timeline.phases = (0..PHASES).map(phase).collect();
+    let stacks: Vec<_> = (0..STACKS).map(|stack| recording.stacks.insert(frames(stack)).0).collect();
+    for sample in 0..LABELLED {
+        let thread = Thread { process: Id::from_index(sample % WORKERS), ident: 1 };
+        let thread = recording.thread(thread, None, None);
+        let stack = stacks[usize::try_from(u64::from(sample) * 7919 % u64::from(STACKS)).expect("fits")];
+        // Workers are read side by side: every other sample is a little older than the one before.
+        let moment = Moment::from_nanos(u64::from(sample ^ 1) * GAP);
+        recording.samples.push(Sample { moment, thread, stack, state: State::Running, gil: true });
+    }
+    recording
+}
+
+fn labelling(criterion: &mut Criterion) {
+    let recording = recording();
+    let mut group = criterion.benchmark_group("ten million samples");
+    group.sample_size(10).throughput(Throughput::Elements(u64::from(LABELLED)));
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| recording.samples.iter().map(|sample| sample.stack.index()).fold(0, u32::wrapping_add));
+    });
+    group.bench_function("read and label with phase and process", |bencher| {
+        bencher.iter(|| {
+            let label = |joined: pyperf::profile::Joined| {
+                let process = joined.process.map_or(0, Id::index) as usize;
+                joined.phase.unwrap_or(0) + process + joined.sample.stack.index() as usize
+            };
+            black_box(join(&recording).map(label).fold(0, usize::wrapping_add))
+        });
+    });
+    group.bench_function("fold", |bencher| bencher.iter(|| black_box(Profile::of(&recording, &view()))));
+    group.bench_function("fold by phase", |bencher| {
+        let mut view = view();
+        view.levels.push(Level::Phase);
+        bencher.iter(|| black_box(Profile::of(&recording, &view)));
+    });
+    group.bench_function("heat of each phase, and one phase against another", |bencher| {
+        bencher.iter(|| {
+            let functions = Functions::of(&recording.stacks);
+            let heats = heat(&recording, &functions, &Selection::default());
+            black_box(compare(&heats[0], &heats[1]))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, labelling);
+criterion_main!(benches);

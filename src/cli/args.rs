@@ -29,6 +29,11 @@ pub(super) enum Command {
     /// Says first what in the script is ignored or read in another way, then sends the load, and at the end tells what came of
     /// it. Ctrl+C once: no more arrivals, users may finish for a moment, and the whole report; twice: the report now.
     Run(Box<RunArgs>),
+    /// Run a load test and sample the gunicorn that serves it, on one clock
+    ///
+    /// The flags of `run` with Artillery's letters, those of `attach` in their long form. Everything goes into one folder: the
+    /// recording, a flamegraph in which every sample stands under its phase, and the report.
+    RunWithLoad(Box<RunWithLoadArgs>),
     /// Send so many requests to one address, without a script
     Quick(QuickArgs),
     /// Say everything that is wrong, ignored or changed in a script, and send nothing
@@ -148,8 +153,16 @@ pub(super) struct DumpArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The recording: a file that `pyperf attach --recording` wrote
+    /// The recording: a file that `attach --recording` or `run-with-load` wrote
     pub(super) recording: PathBuf,
+
+    /// Only samples of one phase of the load
+    #[arg(long, value_name = "NAME")]
+    pub(super) phase: Option<String>,
+
+    /// What grew and what shrank from one phase of the load to another: a graph, and a table
+    #[arg(long, num_args = 2, value_names = ["PHASE", "PHASE"], conflicts_with = "phase")]
+    pub(super) diff: Option<Vec<String>>,
 
     /// File to write, `-` for standard output [default: the name of the recording with the ending of the format]
     #[arg(short, long, value_name = "FILE")]
@@ -254,6 +267,10 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) telling: TellingArgs,
 
+    /// A name for the run, kept in the JSON
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+
     /// Exit with 1 when a user failed or an answer was an error, not only when the script's `ensure` says so
     #[arg(long)]
     pub(super) fail_on_errors: bool,
@@ -281,10 +298,6 @@ pub(super) struct TellingArgs {
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    /// A name for the run, kept in the JSON
-    #[arg(long, value_name = "TEXT")]
-    pub(super) name: Option<String>,
-
     /// Labels for the run, kept in the JSON: key:value,…
     #[arg(long, value_name = "LABELS")]
     pub(super) tags: Option<String>,
@@ -292,6 +305,88 @@ pub(super) struct TellingArgs {
     /// A note on the run, kept in the JSON
     #[arg(long, value_name = "TEXT")]
     pub(super) note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as typed")]
+pub(super) struct RunWithLoadArgs {
+    #[command(flatten)]
+    pub(super) script: ScriptArgs,
+
+    #[command(flatten)]
+    pub(super) telling: TellingArgs,
+
+    /// A name for the run, kept in the JSON
+    #[arg(long, value_name = "TEXT")]
+    pub(super) run_name: Option<String>,
+
+    /// Exit with 1 when a user failed or an answer was an error, not only when the script's `ensure` says so
+    #[arg(long)]
+    pub(super) fail_on_errors: bool,
+
+    /// Folder for the results [default: pyperf-DATE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Seconds to sample before the load begins
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    pub(super) lead: f64,
+
+    /// Process to sample, with all that descends from it [default: the one that listens on the target's port]
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "name")]
+    pub(super) pid: Option<i32>,
+
+    /// Python program to sample: its script, module or title
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) name: Option<String>,
+
+    /// Sample one process only, not its descendants
+    #[arg(long)]
+    pub(super) no_subprocesses: bool,
+
+    /// Stop the process for each read: exact stacks, at the price of its speed
+    #[arg(long)]
+    pub(super) blocking: bool,
+
+    /// Never stop the process (the default)
+    #[arg(long, conflicts_with = "blocking")]
+    pub(super) nonblocking: bool,
+
+    /// Samples of each process per second
+    #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(super) rate: u32,
+
+    /// Kind of graph to write
+    #[arg(short, long, value_enum, default_value = "flamegraph")]
+    pub(super) format: FormatArg,
+
+    /// Levels below the root of the graph, outermost first
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LEVEL,…", default_value = "phase")]
+    pub(super) by: Vec<LevelArg>,
+
+    /// Show each thread by itself; the same as a last level of `--by thread`
+    #[arg(long)]
+    pub(super) threads: bool,
+
+    /// Count only threads that hold the GIL
+    #[arg(short, long)]
+    pub(super) gil: bool,
+
+    /// Count idle threads too
+    #[arg(long)]
+    pub(super) idle: bool,
+
+    /// One frame per function, at its first line
+    #[arg(long)]
+    pub(super) function: bool,
+
+    /// Leave out line numbers: one frame per function
+    #[arg(long)]
+    pub(super) nolineno: bool,
+
+    /// Show whole paths of files
+    #[arg(long)]
+    pub(super) full_filenames: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -337,6 +432,8 @@ pub(super) enum LevelArg {
     Thread,
     /// Master, worker, child
     Role,
+    /// Each phase of the load
+    Phase,
 }
 
 /// A length of sampling: `None` inside is py-spy's word `unlimited`.

@@ -7,8 +7,8 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{
-    AttachArgs, Cli, Command, ConsoleArg, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs, ScriptArgs,
-    TargetArgs, TellingArgs, ViewArgs,
+    AttachArgs, Cli, Command, ConsoleArg, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs,
+    RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
 };
 use crate::clock::{Clock, Moment};
 use crate::process::find::Wanted;
@@ -34,6 +34,8 @@ pub enum Wish {
     Report(Render),
     /// Send load.
     Run(Run),
+    /// Send load and sample who serves it.
+    RunWithLoad(RunWithLoad),
     /// Say what there is to say of a script.
     Check(Script),
 }
@@ -83,6 +85,10 @@ pub struct Render {
     pub recording: PathBuf,
     /// The file to write; else one beside the recording.
     pub output: Option<PathBuf>,
+    /// Only samples of this phase.
+    pub phase: Option<String>,
+    /// One phase against another, by their names.
+    pub diff: Option<(String, String)>,
     /// As what.
     pub format: Format,
     /// What to show.
@@ -112,6 +118,29 @@ pub struct Run {
     pub verbosity: Verbosity,
 }
 
+/// A load test to run, and what to sample meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunWithLoad {
+    /// The load.
+    pub run: Run,
+    /// Which program; else the one that listens where the load goes.
+    pub wanted: Option<Wanted>,
+    /// With or without its descendants.
+    pub follow: Follow,
+    /// Samples of each process per second.
+    pub rate: u32,
+    /// How to read stacks.
+    pub reading: Options,
+    /// What to show.
+    pub view: View,
+    /// As what.
+    pub format: Format,
+    /// Folder for the results.
+    pub out: Option<PathBuf>,
+    /// How long to sample before the load.
+    pub lead: Duration,
+}
+
 /// Which summary of a load is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Console {
@@ -130,6 +159,7 @@ impl TryFrom<Cli> for Wish {
             Command::Dump(args) => Self::Dump(dump(args)),
             Command::Report(args) => Self::Report(render(args)?),
             Command::Run(args) => Self::Run(run(*args)?),
+            Command::RunWithLoad(args) => Self::RunWithLoad(run_with_load(*args)?),
             Command::Quick(args) => Self::Run(quick(args)?),
             Command::Check(args) => Self::Check(script(args.script)),
         })
@@ -177,6 +207,8 @@ fn render(args: ReportArgs) -> Result<Render, clap::Error> {
         view: view(&args.view)?,
         recording: args.recording,
         output: args.output,
+        phase: args.phase,
+        diff: args.diff.and_then(|names| names.try_into().ok()).map(|[before, after]: [String; 2]| (before, after)),
         verbosity: verbosity(args.quiet),
     })
 }
@@ -192,7 +224,37 @@ fn run(args: RunArgs) -> Result<Run, clap::Error> {
     if elsewhere.platform.as_deref().is_some_and(|platform| platform != "local") || !elsewhere.platform_opt.is_empty() {
         return Err(mistake("--platform runs the load in somebody's cloud; pyperf runs it on this machine"));
     }
-    told(script(args.script), args.fail_on_errors, args.telling)
+    told(script(args.script), args.fail_on_errors, args.name, args.telling)
+}
+
+fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::Error> {
+    let Ok(lead) = Duration::try_from_secs_f64(args.lead) else {
+        return Err(Cli::command().error(ErrorKind::ValueValidation, "--lead is a number of seconds, 0 or more"));
+    };
+    let follow = if args.no_subprocesses { Follow::RootsOnly } else { Follow::Descendants };
+    let mode = if args.blocking { Mode::Blocking } else { Mode::NonBlocking };
+    let line = if args.function { Line::First } else { Line::Current };
+    let mut view = view(&ViewArgs {
+        format: args.format,
+        by: args.by,
+        threads: args.threads,
+        gil: args.gil,
+        idle: args.idle,
+        nolineno: args.nolineno,
+        full_filenames: args.full_filenames,
+    })?;
+    view.selection.supervisors |= follow == Follow::RootsOnly;
+    Ok(RunWithLoad {
+        run: told(script(args.script), args.fail_on_errors, args.run_name, args.telling)?,
+        wanted: args.pid.map(Wanted::Pid).or_else(|| args.name.map(Wanted::Name)),
+        follow,
+        rate: args.rate,
+        reading: Options { mode, line, locals: 0 },
+        view,
+        format: format(args.format),
+        out: args.out,
+        lead,
+    })
 }
 
 /// `quick`: the script that it stands for.
@@ -209,14 +271,14 @@ fn quick(args: QuickArgs) -> Result<Run, clap::Error> {
         seed: new_seed(),
         ..Script::default()
     };
-    told(script, false, args.telling)
+    told(script, false, None, args.telling)
 }
 
-fn told(script: Script, fail_on_errors: bool, args: TellingArgs) -> Result<Run, clap::Error> {
+fn told(script: Script, fail_on_errors: bool, name: Option<String>, args: TellingArgs) -> Result<Run, clap::Error> {
     let Ok(grace) = Duration::try_from_secs_f64(args.grace) else {
         return Err(Cli::command().error(ErrorKind::ValueValidation, "--grace is a number of seconds, 0 or more"));
     };
-    let labels = [("name", args.name), ("tags", args.tags), ("note", args.note)];
+    let labels = [("name", name), ("tags", args.tags), ("note", args.note)];
     // Artillery takes these two from the environment.
     let wants_new = script.environ.get("OUTPUT_FORMAT").is_some_and(|format| format == "new");
     let is_legacy = script.environ.contains_key("ARTILLERY_USE_LEGACY_REPORT_FORMAT");
@@ -297,6 +359,7 @@ const fn level(level: LevelArg) -> Level {
         LevelArg::Worker => Level::Worker,
         LevelArg::Thread => Level::Thread,
         LevelArg::Role => Level::Role,
+        LevelArg::Phase => Level::Phase,
     }
 }
 

@@ -3,12 +3,15 @@
 mod attach;
 mod check;
 mod dump;
+mod folder;
 mod graphs;
+mod load;
 mod output;
 mod place;
 mod publish;
 mod render;
 mod run;
+mod run_with_load;
 mod signals;
 
 use crate::cli::{self, Wish};
@@ -29,6 +32,7 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
         Wish::Dump(wish) => dump::run(&wish),
         Wish::Report(wish) => render::run(wish),
         Wish::Run(wish) => run::run(&wish),
+        Wish::RunWithLoad(wish) => run_with_load::run(&wish),
         Wish::Check(wish) => check::run(&wish),
     }
 }

@@ -1,6 +1,7 @@
 //! Outputs: plain functions from a [`Report`] to bytes, chosen by [`Format`].
 
 pub mod load;
+pub mod whole;
 
 mod activity;
 mod collapsed;

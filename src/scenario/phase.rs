@@ -61,6 +61,20 @@ impl Phase {
     }
 }
 
+/// How users arrive, in words: `20 users/s`; empty where nobody does.
+#[must_use]
+pub fn arrivals(arrivals: &Arrivals) -> String {
+    match arrivals {
+        Arrivals::None => String::new(),
+        Arrivals::Count(1) => "1 user".to_owned(),
+        Arrivals::Count(count) => format!("{count} users"),
+        Arrivals::Rate(1.0) => "1 user/s".to_owned(),
+        Arrivals::Rate(rate) => format!("{rate} users/s"),
+        Arrivals::Poisson(rate) => format!("{rate} users/s by chance"),
+        Arrivals::Ramp { from, to } => format!("{from} to {to} users/s"),
+    }
+}
+
 /// Reads `config.phases`; `poisson` is the script's own default of `mode`.
 pub fn read_all(node: &Node, poisson: bool, findings: &mut Findings) -> Vec<Phase> {
     let Kind::List(nodes) = &node.kind else {

@@ -26,10 +26,14 @@ pub(super) fn follow(sampler: &Sampler, stop: &Stop, draw: bool) {
 }
 
 fn line(asked: u32, progress: &Progress) -> String {
-    let seconds = progress.elapsed.as_secs_f64();
+    format!("{:.0} s · {} · Ctrl+C to write", progress.elapsed.as_secs_f64(), standing(asked, progress))
+}
+
+/// How a sampler is doing.
+pub(super) fn standing(asked: u32, progress: &Progress) -> String {
     let losses = progress.losses.in_words();
     format!(
-        "{seconds:.0} s · {} samples, {} idle · {:.0} of {asked} Hz · {} {} · {} · Ctrl+C to write",
+        "{} samples, {} idle · {:.0} of {asked} Hz · {} {} · {}",
         progress.samples,
         progress.idle,
         progress.rate_reached(asked),

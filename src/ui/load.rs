@@ -14,8 +14,11 @@ const TURN: Duration = Duration::from_millis(200);
 /// Between two lines where there is no terminal.
 const LINE_TURN: Duration = Duration::from_secs(10);
 
+/// A further line below the block.
+type More<'a> = &'a dyn Fn() -> Option<String>;
+
 /// Shows how a load is doing until it is over.
-pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, tell: &dyn Fn(&Window) -> String) -> usize {
+pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, tell: &dyn Fn(&Window) -> String, more: More<'_>) -> usize {
     let say = ui.verbosity == Verbosity::Normal;
     let mut windows = 0;
     let mut block = Block { drawn: 0, live: say && stderr().is_terminal() };
@@ -44,7 +47,9 @@ pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, tell: &dyn Fn(&Window) 
         }
         since_line += TURN;
         if block.live {
-            block.draw(&progress::block(&progress, width()));
+            let mut lines = progress::block(&progress, width());
+            lines.extend(more().map(|line| line.chars().take(width()).collect()));
+            block.draw(&lines);
         } else if say && since_line >= LINE_TURN {
             since_line = Duration::ZERO;
             ui.remark(&progress::line(&progress));

@@ -47,8 +47,21 @@ impl Ui {
     /// Shows how a load is doing until it is over.
     ///
     /// `told` says what is printed of each window that is over. Returns how many windows were told.
-    pub fn follow_load(self, load: &Load, stops: &Stops, told: &dyn Fn(&Window) -> String) -> usize {
-        load::follow(self, load, stops, told)
+    /// `more` is a further line of what is shown meanwhile.
+    pub fn follow_load(
+        self,
+        load: &Load,
+        stops: &Stops,
+        told: &dyn Fn(&Window) -> String,
+        more: &dyn Fn() -> Option<String>,
+    ) -> usize {
+        load::follow(self, load, stops, told, more)
+    }
+
+    /// How a sampler is doing, in a line.
+    #[must_use]
+    pub fn sampling(self, sampler: &Sampler) -> String {
+        live::standing(sampler.rate(), &sampler.progress())
     }
 
     /// How things stand, on stderr.

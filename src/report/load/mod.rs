@@ -26,6 +26,7 @@ pub use metrics::{Metrics, Names, fields};
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
+use serde_json::Value;
 
 use crate::recording::traffic::{Numbers, Traffic};
 use crate::scenario::plugins::{ByEndpoint, Plugins};
@@ -114,16 +115,21 @@ impl<'a> LoadReport<'a> {
         text
     }
 
+    /// The JSON that is written.
+    #[must_use]
+    pub fn value(&self, layout: Layout) -> Value {
+        match layout {
+            Layout::Artillery2 => artillery::whole(self),
+            Layout::Artillery1 => legacy::whole(self),
+        }
+    }
+
     /// Writes Artillery's JSON, with a part of our own under `pyperf`.
     ///
     /// # Errors
     /// When the writer fails.
     pub fn write_json(&self, layout: Layout, to: &mut dyn Write) -> io::Result<()> {
-        let whole = match layout {
-            Layout::Artillery2 => artillery::whole(self),
-            Layout::Artillery1 => legacy::whole(self),
-        };
-        serde_json::to_writer_pretty(&mut *to, &whole)?;
+        serde_json::to_writer_pretty(&mut *to, &self.value(layout))?;
         to.write_all(b"\n")
     }
 }

@@ -1,0 +1,139 @@
+//! What the commands that send load have in common: the script made ready, what is printed, what the exit code means.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::check;
+use crate::cli::{Console, Run};
+use crate::clock::{Clock, Moment};
+use crate::load::http::Proxies;
+use crate::problem::{Exit, Problem};
+use crate::recording::traffic::{Traffic, Window};
+use crate::report::load::{LoadReport, Names, window};
+use crate::scenario::load::{Loaded, load};
+use crate::scenario::plugins::ByEndpoint;
+use crate::scenario::script::Script;
+use crate::scenario::source::Sources;
+use crate::ui::{Ui, Verbosity};
+
+/// Reads a script, says what there is to say of it, and what will be run.
+pub(super) fn prepare(ui: Ui, wish: &Run) -> Result<(Script, Sources), Problem> {
+    let Loaded { script, findings, sources } = load(&wish.script);
+    let Some(script) = script else {
+        ui.findings(&findings.text(&sources));
+        return Err(check::refusal(&findings));
+    };
+    if wish.verbosity == Verbosity::Normal {
+        ui.findings(&findings.text(&sources));
+    }
+    ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
+    Ok((script, sources))
+}
+
+/// What is printed of each window, where that is wanted.
+pub(super) struct Windows {
+    wanted: bool,
+    scenarios: Vec<String>,
+    by_endpoint: ByEndpoint,
+    extended: bool,
+    clock: Clock,
+    zone: TimeZone,
+}
+
+impl Windows {
+    pub(super) fn of(wish: &Run, script: &Script, clock: Clock) -> Self {
+        Self {
+            wanted: wish.verbosity == Verbosity::Normal && wish.console == Console::Metrics,
+            scenarios: script.scenarios.iter().map(|scenario| scenario.name.clone()).collect(),
+            by_endpoint: script.plugins.by_endpoint.clone(),
+            extended: script.http.extended_metrics,
+            clock,
+            zone: TimeZone::system(),
+        }
+    }
+
+    pub(super) fn text(&self, over: &Window) -> String {
+        if !self.wanted {
+            return String::new();
+        }
+        let (scenarios, namespace) = (&self.scenarios, self.by_endpoint.namespace.as_str());
+        let names = Names { scenarios, namespace, extended: self.extended };
+        window(over, &names, &self.by_endpoint, self.clock.wall(Moment::default()), &self.zone)
+    }
+}
+
+/// Prints what came of a run.
+pub(super) fn tell(ui: Ui, wish: &Run, report: &LoadReport<'_>) {
+    let zone = TimeZone::system();
+    match (wish.verbosity, wish.console) {
+        (Verbosity::PathOnly, _) => {}
+        (Verbosity::Normal, Console::Classic) => {
+            ui.result(&report.summary(&zone));
+            ui.result(&format!("\n{}\n", report.details()));
+        }
+        (Verbosity::Normal, Console::Metrics) => ui.result(&report.listing(&zone)),
+    }
+    ui.result(&report.verdicts());
+}
+
+/// What the run means to whoever waits for the exit code.
+pub(super) fn verdict(
+    wish: &Run,
+    traffic: &Traffic,
+    report: &LoadReport<'_>,
+    interrupted: Exit,
+) -> Result<(), Problem> {
+    let count = |name: &str| report.metrics.counters.get(name).copied().unwrap_or_default();
+    let users = report.numbers.users;
+    let refused: u64 = report.numbers.codes.range(400..).map(|(_, count)| count).sum();
+    // Only an interruption sends users home, so those of a plan that was over by then were cut short as well.
+    if traffic.cut_short || traffic.abandoned > 0 {
+        return Err(Problem::new(
+            interrupted,
+            "interrupted before the plan was over; this is what there was until then",
+        ));
+    }
+    if !report.held() {
+        let failed = report.checked.iter().filter(|checked| checked.strict && !checked.held).count();
+        return Err(Problem::new(Exit::Failed, format!("{failed} of the checks that `ensure` makes failed")));
+    }
+    if count("plugins.expect.failed") > 0 {
+        let failed = count("plugins.expect.failed");
+        return Err(Problem::new(Exit::Unexpected, format!("{failed} expectations were not met")));
+    }
+    if wish.fail_on_errors && (users.failed > 0 || refused > 0) {
+        let sentence = format!("{} users failed, and {refused} answers were errors", users.failed);
+        return Err(Problem::new(Exit::Failed, sentence));
+    }
+    Ok(())
+}
+
+/// The file that `--output` means: in a folder one with the date in its name, as Artillery names it.
+pub(super) fn place(path: &Path, clock: Clock) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let now = jiff::Timestamp::try_from(clock.wall(Moment::default())).unwrap_or_default();
+    path.join(now.to_zoned_datetime(TimeZone::system()).strftime("artillery_report_%Y%m%d_%H%M%S.json").to_string())
+}
+
+/// The proxies that the environment names.
+pub(super) fn proxies(wish: &Run) -> Result<Proxies, Problem> {
+    let environ = &wish.script.environ;
+    let named = |names: [&str; 2]| names.iter().find_map(|name| environ.get(*name)).filter(|text| !text.is_empty());
+    let proxy = |names: [&str; 2]| {
+        let Some(text) = named(names) else { return Ok(None) };
+        let url = if text.contains("://") { text.clone() } else { format!("http://{text}") };
+        url::Url::parse(&url)
+            .map(Some)
+            .map_err(|error| Problem::new(Exit::Usage, format!("{} does not name a proxy", names[0])).because(&error))
+    };
+    let except =
+        named(["NO_PROXY", "no_proxy"]).map(|text| text.split(',').map(|rule| rule.trim().to_owned()).collect());
+    Ok(Proxies {
+        http: proxy(["HTTP_PROXY", "http_proxy"])?,
+        https: proxy(["HTTPS_PROXY", "https_proxy"])?,
+        except: except.unwrap_or_default(),
+    })
+}

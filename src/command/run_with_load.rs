@@ -1,0 +1,196 @@
+//! `pyperf run-with-load`: samples and load on one clock, in one graph and one report.
+
+use std::io::Write;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use super::folder::Folder;
+use super::load::{self, Windows};
+use super::{graphs, output, publish, signals};
+use crate::cli::RunWithLoad;
+use crate::clock::{Clock, Moment};
+use crate::load::{Load, Options, Stops};
+use crate::problem::{Exit, Problem};
+use crate::process::access;
+use crate::process::find::{FindError, Wanted, find};
+use crate::process::tree::ProcessTree;
+use crate::recording::file::RecordingFile;
+use crate::recording::traffic::Traffic;
+use crate::recording::{Mode, Phase, Run};
+use crate::report::Report;
+use crate::report::load::LoadReport;
+use crate::report::whole::Whole;
+use crate::sampler::{self, Opened, Sampler};
+use crate::scenario::phase::arrivals;
+use crate::scenario::script::Script;
+use crate::stack::pyspy::PySpyReader;
+use crate::stop::Stop;
+use crate::ui::Ui;
+
+/// How long the target may take to accept a connection before the run.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Samples and sends, then tells.
+pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
+    let ui = Ui::new(wish.run.verbosity);
+    let (script, sources) = load::prepare(ui, &wish.run)?;
+    let (stops, sampling) = (Stops::default(), Stop::default());
+    if wish.reading.mode == Mode::Blocking {
+        signals::never_suspend()?;
+    }
+    let writing = signals::stop_load_on_interrupt(&stops)?;
+
+    // Whatever can fail is tried before the first request.
+    let proxies = load::proxies(&wish.run)?;
+    reachable(&script)?;
+    let roots = roots(ui, wish, &script)?;
+    for root in &roots {
+        access::check(*root, "run-with-load")?;
+    }
+    let clock = Clock::start();
+    let folder = Folder::make(wish.out.as_deref(), clock)?;
+    let json = wish.run.output.as_deref().map(|path| load::place(path, clock));
+    json.as_deref().map_or(Ok(()), output::check)?;
+
+    let target = format!("{} under {}", graphs::describe(&roots), crate::redact::text(&script.target));
+    let run = Run { target, started: clock.wall(Moment::default()), rate: wish.rate, mode: wish.reading.mode };
+    let recording = RecordingFile::create(&folder.file("run.pyperf"), &run)?;
+    let master = roots.first().copied().unwrap_or_default();
+    let reading = wish.reading;
+    let opener = Box::new(move |pid| {
+        let reader = PySpyReader::attach(pid, reading, clock)?;
+        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
+    });
+    let tree = ProcessTree::new(roots, wish.follow);
+    let options = sampler::Options { run, duration: None, file: Some(recording) };
+    let sampler = Sampler::start(tree, opener, options, clock, &sampling).inspect_err(|_| {
+        let _ = std::fs::remove_file(folder.file("run.pyperf"));
+        folder.give_up();
+    })?;
+    let sampling_began = clock.now();
+    ui.remark(&format!("sampling at {} Hz; the load begins in {:.1} s", wish.rate, wish.lead.as_secs_f64()));
+    let _ = stops.arrivals.wait(wish.lead);
+
+    let windows = Windows::of(&wish.run, &script, clock);
+    let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
+    let words: Vec<String> = script.phases.iter().map(|phase| arrivals(&phase.arrivals)).collect();
+    let (publishing, outlet) = publish::start(&script, clock, &stops)?;
+    let options = Options { seed: wish.run.script.seed, proxies, grace: wish.run.grace, windows: outlet };
+    let load = Load::start(script, &sources, options, clock, &stops)?;
+    let told = ui.follow_load(&load, &stops, &|over| windows.text(over), &|| Some(ui.sampling(&sampler)));
+    let traffic = load.finish();
+    publishing.finish(ui);
+    if let Ok(traffic) = &traffic {
+        sampler.set_phases(phases(traffic, &words, sampling_began, clock.now()));
+    }
+    let outcome =
+        sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))?;
+    let traffic = traffic?;
+    ui.result(&traffic.windows.iter().skip(told).map(|over| windows.text(over)).collect::<String>());
+
+    let load_report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.run.labels);
+    load::tell(ui, &wish.run, &load_report);
+    let whole = Whole { recording: &outcome.recording, traffic: &traffic, load: &load_report };
+    ui.remark(&whole.details());
+    writing.begin();
+    deliver(ui, wish, &whole, &folder, master, &writing)?;
+    if let Some(path) = &json {
+        let fill = |to: &mut dyn Write| load_report.write_json(wish.run.layout, to);
+        output::deliver(ui, &fill, "the numbers as Artillery's JSON", path, &writing)?;
+    }
+    outcome
+        .file_error
+        .map_or(Ok(()), |error| Err(error.into()))
+        .and_then(|()| load::verdict(&wish.run, &traffic, &load_report, writing.exit()))
+}
+
+/// Writes the graph, the report as text and as JSON, and says where everything is.
+fn deliver(
+    ui: Ui,
+    wish: &RunWithLoad,
+    whole: &Whole<'_>,
+    folder: &Folder,
+    master: i32,
+    writing: &signals::Writing,
+) -> Result<(), Problem> {
+    let graph = Report::of(whole.recording, wish.view.clone());
+    let path = folder.file(&format!("profile-{master}.{}", wish.format.extension()));
+    match output::nothing_to_draw(&graph) {
+        Some(nothing) => ui.note(&format!("{}: {}", nothing.sentence, nothing.causes.join(", "))),
+        None => {
+            output::deliver(ui, &|to| graph.write(wish.format, to), &graph.summary(), &path, writing)?;
+        }
+    }
+    output::deliver(ui, &|to| whole.write_json(to), "everything as JSON", &folder.file("report.json"), writing)?;
+    output::deliver(ui, &|to| whole.write_text(to), "what was printed here", &folder.file("report.txt"), writing)?;
+    ui.written(&folder.file("run.pyperf").display().to_string(), "every sample, for `pyperf report` and for SQL");
+    Ok(())
+}
+
+/// The program to sample: the one that the user names, else the one that listens where the load goes.
+fn roots(ui: Ui, wish: &RunWithLoad, script: &Script) -> Result<Vec<i32>, Problem> {
+    if let Some(wanted) = &wish.wanted {
+        return Ok(find(wanted)?);
+    }
+    let (host, port) = address(script)?;
+    match find(&Wanted::Listening { host, port }) {
+        Ok(roots) => Ok(roots),
+        // A proxy in front, or another name space: then it has to be known by its name.
+        Err(why @ FindError::Listening(_)) => match find(&Wanted::Name("gunicorn".into())) {
+            Ok(roots) => {
+                ui.note(&format!("{why}; sampling gunicorn, which runs here"));
+                Ok(roots)
+            }
+            Err(_) => Err(why.into()),
+        },
+        Err(why) => Err(why.into()),
+    }
+}
+
+fn address(script: &Script) -> Result<(String, u16), Problem> {
+    let url = url::Url::parse(&script.target).ok();
+    let parts = url.as_ref().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
+    parts.ok_or_else(|| Problem::new(Exit::Usage, "the target has no host and port"))
+}
+
+/// Whether somebody accepts connections where the load goes.
+fn reachable(script: &Script) -> Result<(), Problem> {
+    let (host, port) = address(script)?;
+    let refused = |why: &dyn std::fmt::Display| {
+        let problem = Problem::new(Exit::Failed, format!("nobody answers at {host}:{port}")).because(why);
+        problem.hint("start the server, or name another with --target URL")
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let mut addresses = (bare, port).to_socket_addrs().map_err(|error| refused(&error))?.peekable();
+    if addresses.peek().is_none() {
+        return Err(refused(&"the host has no address"));
+    }
+    let mut last = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    last.map_or(Ok(()), |error| Err(refused(&error)))
+}
+
+/// The phases of the recording: those of the script, with what was sampled before and after them.
+fn phases(traffic: &Traffic, words: &[String], sampled: Moment, now: Moment) -> Vec<Phase> {
+    let began = traffic.phases.first().map_or(traffic.began, |phase| phase.began).max(sampled);
+    let quiet = |name: &str, began, ended| Phase { name: name.into(), arrivals: String::new(), began, ended };
+    let mut phases = vec![quiet("before load", sampled, began)];
+    let mut edge = began;
+    for (run, words) in traffic.phases.iter().zip(words) {
+        let ended = (run.began + run.length).min(traffic.ended).max(edge);
+        if run.began >= traffic.ended && !phases.is_empty() && run.length > Duration::ZERO {
+            // The run was cut short before it.
+            break;
+        }
+        phases.push(Phase { name: run.name.clone(), arrivals: words.clone(), began: edge, ended });
+        edge = ended;
+    }
+    phases.push(quiet("drain", edge, now.max(edge)));
+    phases.retain(|phase| phase.began < phase.ended);
+    phases
+}

@@ -111,10 +111,12 @@ impl Heat {
         self.spots.keys().copied()
     }
 
-    /// The `most` hottest functions: those with most samples of their own; of equals the one with more in all.
+    /// The `most` hottest functions: those with most samples of their own; of equals the one with more in all. One without any of its
+    /// own is not hot, whatever it calls.
     #[must_use]
     pub fn hottest(&self, most: usize) -> Vec<(FunctionId, Spot)> {
-        let mut spots: Vec<_> = self.spots.iter().map(|(function, spot)| (*function, *spot)).collect();
+        let hot = self.spots.iter().filter(|(_, spot)| spot.own.samples > 0);
+        let mut spots: Vec<_> = hot.map(|(function, spot)| (*function, *spot)).collect();
         spots.sort_unstable_by_key(|(function, spot)| {
             (std::cmp::Reverse((spot.own.samples, spot.total.samples)), *function)
         });
@@ -309,7 +311,8 @@ mod tests {
         sample(&mut recording, 1, 50, Idle, &["main", "accept"]);
         sample(&mut recording, 1, 60, Running, &["main", "walk@3"]);
         sample(&mut recording, 0, 60, Running, &["arbiter"]);
-        let expected = [("walk", [4, 3, 4, 3]), ("query", [2, 1, 2, 1]), ("main", [0, 0, 6, 2])];
+        // `main` calls them all and has no sample of its own.
+        let expected = [("walk", [4, 3, 4, 3]), ("query", [2, 1, 2, 1])];
         assert_eq!(told(&recording, 0), expected.map(|(name, counts)| (name.to_owned(), counts)));
     }
 

@@ -194,8 +194,6 @@ Light · 2 users/s · 10 s
   worker 12: CPU unknown, idle 100.0 %
      self    total  function
   100.0 %  100.0 %  fast (app.py)
-    0.0 %  100.0 %  run (app.py)
-    0.0 %  100.0 %  view (app.py)
 The load is uneven in Light: of 2 workers worker 11 does 100.0 % of the work.
 
 pause · 10 s
@@ -210,8 +208,6 @@ Heavy · 20 users/s · 10 s
      self    total  function
    60.0 %   60.0 %  slow (app.py)
    40.0 %   40.0 %  fast (app.py)
-    0.0 %  100.0 %  run (app.py)
-    0.0 %  100.0 %  view (app.py)
 The load is uneven in Heavy: of 2 workers worker 11 does 100.0 % of the work.
 
 What grew most from Light to Heavy is slow (app.py): from 0.0 % to 60.0 % of samples, +60.0 points

@@ -30,3 +30,4 @@ mod truth;
 mod usage;
 mod views;
 mod which;
+mod with_load;

@@ -1,0 +1,157 @@
+//! `pyperf run-with-load` on a real gunicorn: every sample under the phase that it was taken in, results in one folder, nothing lost
+//! to an interruption or a kill.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::collapsed::Collapsed;
+use crate::support::environment::{Environment, Packages};
+use crate::support::gunicorn::Gunicorn;
+use crate::support::pyperf::{Pyperf, Running};
+use crate::support::python::Python;
+use crate::support::recording;
+use crate::support::temp_dir::TempDir;
+use crate::support::wait;
+use crate::support::web::ports::dead_port;
+
+/// Twelve users that sleep, a pause in which they finish, and twelve that burn. The names are in the wrong order for anybody who
+/// sorts them.
+const SCRIPT: &str = r#"
+config:
+  target: "http://placeholder"
+  http: { timeout: 20 }
+  phases:
+    - { name: Zebras sleep, duration: 2, arrivalCount: 12 }
+    - { pause: 1 }
+    - { name: Ants burn, duration: 2, arrivalCount: 12 }
+  payload: { path: rows.csv, fields: [path], order: sequence }
+scenarios:
+  - name: one request
+    flow:
+      - get: { url: "/{{ path }}?s=0.1" }
+"#;
+
+fn gunicorn() -> Gunicorn {
+    Gunicorn::of(&Environment::new(&Python::shared(), Packages::Web)).workers(2).start()
+}
+
+fn start(dir: &TempDir, gunicorn: &Gunicorn, arguments: &[&str]) -> Running {
+    fs::write(dir.join("script.yaml"), SCRIPT).expect("the directory is ours");
+    fs::write(dir.join("rows.csv"), "sleep\n".repeat(12) + &"burn\n".repeat(12)).expect("the directory is ours");
+    let target = format!("http://{}", gunicorn.address());
+    let own = ["run-with-load", "script.yaml", "--target", &target, "--out", "out", "--lead", "0.3"];
+    let arguments = own.into_iter().chain(arguments.iter().copied());
+    // The proxies of the session are not those of a test.
+    let plain = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+    plain.into_iter().fold(Pyperf::new(arguments).cwd(dir), |pyperf, name| pyperf.env(name, "")).start()
+}
+
+/// The stacks below the phases whose label begins so, without that level.
+fn below(text: &str, phase: &str) -> Collapsed {
+    let lines = text.lines().filter(|line| line.starts_with(phase)).filter_map(|line| line.split_once(';'));
+    Collapsed::parse(&lines.map(|(_, rest)| format!("{rest}\n")).collect::<String>())
+}
+
+fn collapsed(dir: &TempDir, arguments: &[&str]) -> String {
+    let own = ["report", "out/run.pyperf", "-f", "collapsed", "-o", "-"];
+    Pyperf::new(own.into_iter().chain(arguments.iter().copied())).cwd(dir).run().succeeded().stdout
+}
+
+#[test]
+fn every_sample_stands_under_the_phase_that_it_was_taken_in() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let finished = start(&dir, &gunicorn, &[]).wait(wait::PATIENCE).succeeded();
+
+    let graph = format!("profile-{}.svg", gunicorn.pid());
+    for file in [&graph, "report.json", "report.txt", "run.pyperf"] {
+        assert!(finished.stdout.contains(&format!("out/{file}: ")), "{file} is not named in {}", finished.stdout);
+        assert!(dir.join("out").join(file).is_file(), "{file}");
+    }
+    let svg = fs::read_to_string(dir.join("out").join(graph)).expect("a graph");
+    assert!(svg.contains("Zebras sleep · 12 users · 2 s") && svg.contains("Ants burn · 12 users · 2 s"));
+
+    let text = collapsed(&dir, &["--by", "phase"]);
+    let (asleep, burning) = (below(&text, "Zebras sleep"), below(&text, "Ants burn"));
+    assert!(asleep.share_of("slow_query") >= 0.95 && asleep.share_of("burn_cpu") <= 0.05, "{text}");
+    assert!(burning.share_of("burn_cpu") >= 0.95 && burning.share_of("slow_query") <= 0.05, "{text}");
+    let place = |phase: &str| text.find(phase).unwrap_or_else(|| panic!("no {phase} in {text}"));
+    assert!(place("Zebras sleep") < place("Ants burn"), "phases stand in the order of time");
+
+    let alone = Collapsed::parse(&collapsed(&dir, &["--phase", "Ants burn"]));
+    assert_eq!(alone.total(), burning.total());
+    let unknown = Pyperf::new(["report", "out/run.pyperf", "--phase", "Bees"]).cwd(&dir).run().ended_with(2);
+    unknown.says(&["no phase `Bees`", "`Ants burn`"]);
+
+    let diff = ["report", "out/run.pyperf", "--diff", "Zebras sleep", "Ants burn", "-o", "diff.svg"];
+    let told = Pyperf::new(diff).cwd(&dir).run().succeeded().stdout;
+    assert!(told.contains("burn_cpu") && told.contains("slow_query"), "{told}");
+    assert!(fs::read_to_string(dir.join("diff.svg")).expect("a graph").contains("Ants burn"));
+}
+
+#[test]
+fn the_report_has_both_halves() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    start(&dir, &gunicorn, &["--output", "artillery.json"]).wait(wait::PATIENCE).succeeded();
+    let json = |path: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(dir.join(path)).expect("a file")).expect("JSON")
+    };
+    let whole = json("out/report.json");
+    assert_eq!(whole["aggregate"]["counters"]["http.requests"], 24);
+    assert_eq!(json("artillery.json")["aggregate"], whole["aggregate"]);
+    let own = &whole["pyperf"];
+    let phases = own["activity"]["phases"].as_array().expect("phases");
+    let names: Vec<&str> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
+    assert_eq!(&names[..4], ["before load", "Zebras sleep", "phase 2", "Ants burn"]);
+    for cost in ["samplerCpuMs", "driverCpuMs"] {
+        assert!(own["overhead"][cost].as_f64().is_some_and(|millis| millis > 0.0), "{cost} in {own}");
+    }
+    let text = fs::read_to_string(dir.join("out/report.txt")).expect("a file");
+    for part in ["Summary report @", "Ants burn · 12 users · 2 s", "What this run cost", "burn_cpu"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+#[test]
+fn an_interruption_writes_everything_there_is() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let running = start(&dir, &gunicorn, &[]);
+    recorded(&dir.join("out/run.pyperf"), "SELECT count(*) FROM sample WHERE state < 2");
+    running.interrupt();
+    let finished = running.wait(wait::PATIENCE).ended_with(130);
+    assert!(finished.stdout.contains("out/report.txt"), "{}", finished.stdout);
+    assert!(collapsed(&dir, &["--by", "phase"]).contains("Zebras sleep"));
+}
+
+#[test]
+fn a_recording_outlives_a_kill() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let running = start(&dir, &gunicorn, &[]);
+    recorded(&dir.join("out/run.pyperf"), "SELECT count(*) FROM sample WHERE state < 2");
+    running.kill();
+    let _ = running.wait(wait::PATIENCE);
+    assert!(Collapsed::parse(&collapsed(&dir, &[])).share_of("slow_query") > 0.0);
+}
+
+#[test]
+fn what_can_fail_fails_before_a_request() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let nobody = format!("http://{}", dead_port());
+    start(&dir, &gunicorn, &["-t", "ftp://x"]).wait(wait::PATIENCE).ended_with(2);
+    let run = |arguments: &[&str]| {
+        let own = ["run-with-load", "script.yaml", "--out", "none"];
+        Pyperf::new(own.into_iter().chain(arguments.iter().copied())).cwd(&dir).run()
+    };
+    run(&["--target", &nobody]).ended_with(1).says(&["nobody answers at 127.0.0.1:"]);
+    let target = format!("http://{}", gunicorn.address());
+    run(&["--target", &target, "--pid", "999999"]).ended_with(3).says(&["no process 999999"]);
+    assert!(!dir.join("none").exists(), "nothing is left of a run that did not begin");
+}
+
+/// Waits until a recording that grows answers a question with more than 0.
+fn recorded(path: &Path, question: &str) {
+    wait::until("samples in the file", wait::PATIENCE, || {
+        (path.is_file() && recording::ask(path, question).is_some_and(|count| count > 0)).then_some(())
+    });
+}

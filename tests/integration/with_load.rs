@@ -51,7 +51,7 @@ fn start(dir: &TempDir, gunicorn: &Gunicorn, arguments: &[&str]) -> Running {
 /// The stacks below the phases whose label begins so, without that level.
 fn below(text: &str, phase: &str) -> Collapsed {
     let lines = text.lines().filter(|line| line.starts_with(phase)).filter_map(|line| line.split_once(';'));
-    Collapsed::parse(&lines.map(|(_, rest)| format!("{rest}\n")).collect::<String>())
+    Collapsed::parse(&lines.flat_map(|(_, rest)| [rest, "\n"]).collect::<String>())
 }
 
 fn collapsed(dir: &TempDir, arguments: &[&str]) -> String {

@@ -2,21 +2,11 @@
 //!
 //! Kept apart so that summary, details, JSON and progress agree on rounding. Knows no metric and no traffic.
 
-use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::printable::printable;
-
-/// The widest line of text that is written.
-pub(super) const WIDTH: usize = 100;
-
-/// A count, to be divided.
-#[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 are out of reach")]
-pub(super) const fn float(count: u64) -> f64 {
-    count as f64
-}
+pub(super) use crate::report::columns::{WIDTH, clip, float, wrap};
 
 /// A length of time in milliseconds.
 pub(super) fn in_millis(length: Duration) -> f64 {
@@ -69,32 +59,9 @@ pub(super) fn epoch_millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// One line of at most `width` characters, fit to be shown; what is cut off ends in `…`.
-pub(super) fn clip(text: &str, width: usize) -> String {
-    if text.chars().nth(width).is_none() { printable(text, width) } else { printable(text, width.saturating_sub(1)) }
-}
-
 /// `1 user`, `2 users`.
 pub(super) fn counted(count: u64, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-/// A paragraph, its further lines set in.
-pub(super) fn wrap(out: &mut String, sentence: &str) {
-    let mut length = 0;
-    for word in sentence.split(' ') {
-        let word = clip(word, WIDTH - 4);
-        let more = word.chars().count();
-        if length > 0 && length + 1 + more > WIDTH {
-            let _ = write!(out, "\n  {word}");
-            length = 2 + more;
-        } else {
-            let space = if length > 0 { " " } else { "" };
-            let _ = write!(out, "{space}{word}");
-            length += space.len() + more;
-        }
-    }
-    out.push('\n');
 }
 
 #[cfg(test)]

@@ -169,18 +169,17 @@ impl Transport {
 
     /// The request as HTTP/1 sends it, to the server or to a proxy.
     fn request(&self, outgoing: Outgoing) -> Request<Full<Bytes>> {
-        let origin = outgoing.target.origin();
+        let Outgoing { method, target, mut headers, body, .. } = outgoing;
+        let origin = target.origin();
         let proxy = if origin.is_secure() { None } else { self.opener.route.proxy(origin) };
-        let uri = if proxy.is_some() { outgoing.target.absolute_form() } else { outgoing.target.origin_form() };
-        let mut headers = outgoing.headers;
         headers.entry(HOST).or_insert_with(|| origin.authority().clone());
         if let Some(proxy) = proxy {
             proxy.authorize(&mut headers);
         }
-        frame(&mut headers, &outgoing.method, outgoing.body.len());
-        let mut request = Request::new(Full::new(outgoing.body));
-        *request.method_mut() = outgoing.method;
-        *request.uri_mut() = uri;
+        frame(&mut headers, &method, body.len());
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = if proxy.is_some() { target.absolute_form() } else { target.into_origin_form() };
         *request.headers_mut() = headers;
         request
     }

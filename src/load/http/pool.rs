@@ -85,6 +85,14 @@ impl Connections {
     pub(in crate::load) fn reduce(&self) {
         self.0.lanes().iter_mut().for_each(Lane::reduce);
     }
+
+    /// How many connections rest, and how many of them are small.
+    #[cfg(test)]
+    pub(super) fn resting(&self) -> (usize, usize) {
+        let lanes = self.0.lanes();
+        let resting = || lanes.iter().flat_map(|lane| &lane.resting);
+        (resting().count(), resting().filter(|resting| matches!(resting, Connection::Bare(_))).count())
+    }
 }
 
 impl Pool {

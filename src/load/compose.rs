@@ -10,6 +10,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::headers::Headers;
 use super::http::{BadUrl, Keep, Target};
 use crate::random::Random;
 use crate::scenario::flow::{Flow, Step};
@@ -67,7 +68,7 @@ pub(super) struct Composed<'a> {
     pub(super) target: Target,
     /// The address as a whole, for cookies, redirects and failures.
     pub(super) url: Cow<'a, str>,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers<'a>,
     pub(super) body: Bytes,
     pub(super) keep: Keep,
 }
@@ -169,22 +170,23 @@ impl Composer {
                 (Cow::Owned(url), target)
             }
         };
-        let mut headers = ready.headers.clone();
+        let mut headers = Headers::of(&ready.headers);
         for (name, template) in &ready.rendered {
             let text = template.text(scope);
             let value = HeaderValue::try_from(text.as_ref()).map_err(|_| NotComposed {
                 code: "ERR_INVALID_CHAR".into(),
                 detail: format!("the value of the header `{name}` has characters that a header may not have"),
             })?;
-            headers.insert(name.clone(), value);
+            headers.set(name.clone(), value);
         }
         if let Some((user, password)) = credentials(request, &target, scope)
+            && !headers.has(&AUTHORIZATION)
             && let Ok(value) = HeaderValue::try_from(format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
         {
-            headers.entry(AUTHORIZATION).or_insert(value);
+            headers.set(AUTHORIZATION, value);
         }
         if let Some(tracing) = &self.tracing {
-            headers.insert(HeaderName::from_static("traceparent"), trace(tracing, scope.random));
+            headers.set(HeaderName::from_static("traceparent"), trace(tracing, scope.random));
         }
         let body = body(&request.body, &mut headers, scope);
         Ok(Composed { method: ready.method.clone(), target, url, headers, body, keep: ready.keep })
@@ -275,7 +277,7 @@ fn query(pairs: &[(String, Template)], scope: &mut Scope<'_>) -> String {
     query
 }
 
-fn body(body: &Body, headers: &mut HeaderMap, scope: &mut Scope<'_>) -> Bytes {
+fn body(body: &Body, headers: &mut Headers<'_>, scope: &mut Scope<'_>) -> Bytes {
     match body {
         Body::None => Bytes::new(),
         Body::Document(document) => document.clone(),
@@ -285,7 +287,7 @@ fn body(body: &Body, headers: &mut HeaderMap, scope: &mut Scope<'_>) -> Bytes {
         Body::Parts(parts) => {
             let boundary = format!("----pyperf{:016x}{:016x}", scope.random.next(), scope.random.next());
             if let Ok(kind) = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}")) {
-                headers.insert(CONTENT_TYPE, kind);
+                headers.set(CONTENT_TYPE, kind);
             }
             multipart(parts, &boundary, scope)
         }

@@ -11,6 +11,7 @@ mod compose;
 mod cookies;
 mod driver;
 mod expectation;
+mod headers;
 pub mod http;
 mod ledger;
 mod lines;

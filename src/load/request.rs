@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
 };
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
@@ -28,6 +28,8 @@ use crate::scenario::template::Scope;
 const MOST_HOPS: usize = 10;
 /// Shorter values are not looked for: they are found in texts that have nothing to do with them.
 const SHORTEST_SECRET: usize = 8;
+/// What a server says of its own time.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// How many headers of a failing answer are kept.
 const KEPT_HEADERS: usize = 40;
 
@@ -80,18 +82,18 @@ impl User {
     /// Sends a request and follows where it leads.
     async fn exchange(&self, request: &Request, mut composed: Composed<'_>, mut due: Moment) -> Done {
         for hop in 0..=MOST_HOPS {
+            let mut headers = composed.headers.map();
             if let Some(cookie) = self.cookies.header(&composed.url).and_then(|text| HeaderValue::try_from(text).ok()) {
-                add_cookie(&mut composed.headers, cookie);
+                add_cookie(&mut headers, cookie);
             }
             if self.place.is_some() {
                 self.shared.ledger().tally().begin(self.shared.now());
             }
-            let again = request.follow.then(|| Hop::of(&composed));
             let outgoing = Outgoing {
                 method: composed.method.clone(),
                 target: composed.target.clone(),
-                headers: composed.headers,
-                body: composed.body,
+                headers,
+                body: composed.body.clone(),
                 http2: request.http2,
                 keep: composed.keep,
                 due,
@@ -103,13 +105,14 @@ impl User {
                 Err(failure) => return Err(self.broke(request, &composed.url, &timings, &failure)),
             };
             self.receive_cookies(&answer, &composed.url);
-            match again.and_then(|again| again.behind(&answer, &composed.url)) {
+            let next = if request.follow { behind(&composed, &answer) } else { None };
+            match next {
                 Some(_) if hop == MOST_HOPS => {
                     let failed = Failed::new("ERR_TOO_MANY_REDIRECTS", format!("more than {MOST_HOPS} redirects"));
                     return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
                 Some(Ok(next)) => {
-                    composed = Composed { keep: composed.keep, ..next };
+                    composed = next;
                     due = timings.done;
                 }
                 Some(Err(failed)) => {
@@ -390,54 +393,27 @@ struct Told<'a> {
     detail: String,
 }
 
-/// A request, in case it has to be sent to another address.
-struct Hop {
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
-    origin: std::sync::Arc<super::http::Origin>,
-}
-
-impl Hop {
-    fn of(composed: &Composed<'_>) -> Self {
-        Self {
-            method: composed.method.clone(),
-            headers: composed.headers.clone(),
-            body: composed.body.clone(),
-            origin: composed.target.origin().clone(),
-        }
+/// The request that a redirect leads to; `None` when the answer is none. Methods are rewritten as browsers do.
+fn behind(composed: &Composed<'_>, answer: &Answer) -> Option<Result<Composed<'static>, Failed>> {
+    let follows = matches!(answer.status.as_u16(), 300 | 301 | 302 | 303 | 307 | 308);
+    let location = answer.headers.get(LOCATION).filter(|_| follows)?;
+    let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+    let joined = Url::parse(&composed.url).and_then(|base| base.join(&location));
+    let Some((url, target)) = joined.ok().and_then(|next| Some((next.to_string(), Target::of(&next).ok()?))) else {
+        return Some(Err(Failed::new("ERR_INVALID_URL", format!("redirected to `{}`", printable(&location, 200)))));
+    };
+    let (mut method, mut body) = (composed.method.clone(), composed.body.clone());
+    let mut left_out = vec![COOKIE];
+    let keeps = matches!(answer.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    if !keeps && method != Method::GET && method != Method::HEAD {
+        (method, body) = (Method::GET, Bytes::new());
+        left_out.extend([CONTENT_TYPE, CONTENT_LENGTH]);
     }
-
-    /// The request that a redirect leads to; `None` when the answer is none. Methods are rewritten as browsers do.
-    fn behind(mut self, answer: &Answer, url: &str) -> Option<Result<Composed<'static>, Failed>> {
-        let follows = matches!(answer.status.as_u16(), 300 | 301 | 302 | 303 | 307 | 308);
-        let location = answer.headers.get(LOCATION).filter(|_| follows)?;
-        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-        let joined = Url::parse(url).and_then(|base| base.join(&location));
-        let Some((url, target)) = joined.ok().and_then(|next| Some((next.to_string(), Target::of(&next).ok()?))) else {
-            return Some(Err(Failed::new("ERR_INVALID_URL", format!("redirected to `{}`", printable(&location, 200)))));
-        };
-        let keeps = matches!(answer.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        if !keeps && self.method != Method::GET && self.method != Method::HEAD {
-            self.method = Method::GET;
-            self.body = Bytes::new();
-            self.headers.remove(CONTENT_TYPE);
-            self.headers.remove(CONTENT_LENGTH);
-        }
-        self.headers.remove(COOKIE);
-        if *target.origin() != self.origin {
-            self.headers.remove(AUTHORIZATION);
-        }
-        let keep = super::http::Keep::Nothing;
-        Some(Ok(Composed {
-            method: self.method,
-            target,
-            url: url.into(),
-            headers: self.headers,
-            body: self.body,
-            keep,
-        }))
+    if target.origin() != composed.target.origin() {
+        left_out.push(AUTHORIZATION);
     }
+    let headers = composed.headers.without(&left_out);
+    Some(Ok(Composed { method, target, url: url.into(), headers, body, keep: composed.keep }))
 }
 
 /// Cookies of the jar behind those that the script itself puts into the header.
@@ -451,7 +427,7 @@ fn add_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
 
 /// `Server-Timing: total;dur=12.5`
 fn server_timing(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("server-timing")?.to_str().ok()?;
+    let text = headers.get(SERVER_TIMING)?.to_str().ok()?;
     let total = text.split(',').map(str::trim).find(|part| part.starts_with("total"))?;
     let millis: f64 = total.split(';').find_map(|part| part.trim().strip_prefix("dur="))?.trim().parse().ok()?;
     Duration::try_from_secs_f64(millis / 1e3).ok()
@@ -474,7 +450,7 @@ fn parts(timings: &Timings) -> Vec<(&'static str, Duration)> {
 }
 
 fn kept_headers(headers: &HeaderMap, secrets: &[String]) -> Vec<(String, String)> {
-    let shown = |(name, value): (&::http::HeaderName, &HeaderValue)| {
+    let shown = |(name, value): (&HeaderName, &HeaderValue)| {
         let text = String::from_utf8_lossy(value.as_bytes());
         let text = if is_secret_header(name.as_str()) { redact::HIDDEN.to_owned() } else { without(&text, secrets) };
         (name.as_str().to_owned(), printable(&text, 300))

@@ -180,6 +180,7 @@ impl User {
         let end = due + length;
         let left = end.since(self.shared.now());
         if left > Duration::ZERO {
+            self.connections.reduce();
             tokio::time::sleep(left).await;
         }
         Ok(end)

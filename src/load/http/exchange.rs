@@ -12,15 +12,14 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 
-use super::connection::{Connection, Wire};
+use super::connection::{Connection, Http1};
 use super::failure::{Failure, Stage};
 use super::open::{Opener, Progress};
 use super::pool::{Connections, Slot};
 use super::proxy::Route;
 use super::resolve::Names;
-use super::stream::{Notes, Stream};
+use super::stream::Notes;
 use super::talk::Talk;
 use super::tls::Tls;
 use super::{Answer, Exchange, Keep, Outgoing, Settings, SettingsError, Sockets, Timings};
@@ -105,7 +104,12 @@ impl Transport {
             None => Box::pin(self.open(&outgoing, timings)).await?,
         };
         match connection {
-            Connection::Http1(stream) => self.over_http1(stream, slot, outgoing, timings).await,
+            Connection::Bare(stream) => {
+                let http1 = Http1::on(stream, &self.http1).await;
+                let http1 = http1.map_err(|error| Failure::of_http(Stage::Sending, &error))?;
+                self.over_http1(http1, slot, outgoing, timings).await
+            }
+            Connection::Http1(http1) => self.over_http1(http1, slot, outgoing, timings).await,
             Connection::Http2(mut http2) => {
                 timings.local_port = http2.local_port;
                 let keep = outgoing.keep;
@@ -148,49 +152,34 @@ impl Transport {
 
     async fn over_http1(
         &self,
-        stream: Stream,
+        mut http1: Box<Http1>,
         slot: Slot,
         outgoing: Outgoing,
         timings: &mut Timings,
     ) -> Result<Answer, Failure> {
-        timings.local_port = stream.local_port();
-        let notes = stream.notes();
-        let (mut sender, mut wire) = self
-            .http1
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| Failure::of_http(Stage::Sending, &error))?;
+        timings.local_port = http1.local_port;
         let keep = outgoing.keep;
-        let answer = sender.send_request(self.request(outgoing));
-        let (outcome, ended) = self.talk(&notes, keep, timings).with(&mut wire, answer).await;
-        if outcome.is_ok() && !ended {
-            // The connection is at rest once it asks for the next request.
-            let at_rest = sender.is_ready() || {
-                let ended = poll_fn(|context| Poll::Ready(wire.poll_wire(context).is_ready())).await;
-                !ended && sender.is_ready()
-            };
-            let parts = wire.into_parts();
-            if at_rest && parts.read_buf.is_empty() {
-                slot.rest(Connection::Http1(parts.io.into_inner()));
-            }
+        let answer = http1.sender.send_request(self.request(outgoing));
+        let (outcome, ended) = self.talk(&http1.notes, keep, timings).with(&mut http1.wire, answer).await;
+        if outcome.is_ok() && !ended && poll_fn(|context| Poll::Ready(http1.is_at_rest(context))).await {
+            slot.rest(Connection::Http1(http1));
         }
         outcome
     }
 
     /// The request as HTTP/1 sends it, to the server or to a proxy.
     fn request(&self, outgoing: Outgoing) -> Request<Full<Bytes>> {
-        let origin = outgoing.target.origin();
+        let Outgoing { method, target, mut headers, body, .. } = outgoing;
+        let origin = target.origin();
         let proxy = if origin.is_secure() { None } else { self.opener.route.proxy(origin) };
-        let uri = if proxy.is_some() { outgoing.target.absolute_form() } else { outgoing.target.origin_form() };
-        let mut headers = outgoing.headers;
         headers.entry(HOST).or_insert_with(|| origin.authority().clone());
         if let Some(proxy) = proxy {
             proxy.authorize(&mut headers);
         }
-        frame(&mut headers, &outgoing.method, outgoing.body.len());
-        let mut request = Request::new(Full::new(outgoing.body));
-        *request.method_mut() = outgoing.method;
-        *request.uri_mut() = uri;
+        frame(&mut headers, &method, body.len());
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = if proxy.is_some() { target.absolute_form() } else { target.into_origin_form() };
         *request.headers_mut() = headers;
         request
     }

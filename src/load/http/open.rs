@@ -59,7 +59,7 @@ impl Opener {
         let hop = proxy.map_or(origin, |proxy| proxy.target.origin());
         let mut tcp = self.reach(hop, progress).await?;
         if !origin.is_secure() {
-            return Ok(Connection::Http1(Stream::plain(tcp, self.clock)));
+            return Ok(Connection::Bare(Stream::plain(tcp, self.clock)));
         }
         if let Some(proxy) = proxy {
             let started = self.clock.now();

@@ -14,6 +14,8 @@ use super::connection::Connection;
 
 /// Origins whose resting connections are kept; scripts may make up hosts without end.
 const MOST_LANES: usize = 32;
+/// Origins that a connection may be kept ready for; whoever goes round among more has small ones.
+const MOST_READY: usize = 4;
 
 /// The keep-alive connections of a user, or of all users together. A clone is the same pool.
 #[derive(Clone)]
@@ -40,6 +42,13 @@ struct Lane {
 }
 
 impl Lane {
+    /// Makes what rests small. A connection that was small stays below those that were used after it.
+    fn reduce(&mut self) {
+        let ready = self.resting.iter().rposition(|resting| matches!(resting, Connection::Bare(_)));
+        let ready = self.resting.split_off(ready.map_or(0, |last| last + 1));
+        self.resting.extend(ready.into_iter().filter_map(Connection::reduced));
+    }
+
     fn is_asleep(&self) -> bool {
         self.busy == 0 && self.waiting.is_empty()
     }
@@ -71,6 +80,19 @@ impl Connections {
         lane.waiting.push_back(turn);
         Err(place)
     }
+
+    /// Makes all connections that rest small, for a user that waits.
+    pub(in crate::load) fn reduce(&self) {
+        self.0.lanes().iter_mut().for_each(Lane::reduce);
+    }
+
+    /// How many connections rest, and how many of them are small.
+    #[cfg(test)]
+    pub(super) fn resting(&self) -> (usize, usize) {
+        let lanes = self.0.lanes();
+        let resting = || lanes.iter().flat_map(|lane| &lane.resting);
+        (resting().count(), resting().filter(|resting| matches!(resting, Connection::Bare(_))).count())
+    }
 }
 
 impl Pool {
@@ -87,6 +109,9 @@ impl Pool {
                 let Some(turn) = lane.waiting.pop_front() else {
                     lane.busy = lane.busy.saturating_sub(1);
                     lane.resting.extend(connection);
+                    if lanes.len() > MOST_READY {
+                        lanes.iter_mut().for_each(Lane::reduce);
+                    }
                     prune(&mut lanes);
                     return;
                 };

@@ -185,8 +185,8 @@ impl Target {
     }
 
     /// The request target of HTTP/1 (RFC 9112, 3.2.1).
-    pub(super) fn origin_form(&self) -> Uri {
-        Uri::from(self.path.clone())
+    pub(super) fn into_origin_form(self) -> Uri {
+        Uri::from(self.path)
     }
 
     /// The request target for a proxy (RFC 9112, 3.2.2), and of HTTP/2. The path alone, should it ever not fit.
@@ -195,7 +195,7 @@ impl Target {
         parts.scheme = Some(if self.origin.secure { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = self.origin.authority.as_bytes().try_into().ok();
         parts.path_and_query = Some(self.path.clone());
-        Uri::from_parts(parts).unwrap_or_else(|_| self.origin_form())
+        Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(self.path.clone()))
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(target.origin().with_port(), "example.com:8080");
         assert_eq!(target.credentials(), Some(("me", "p@ss")));
         assert_eq!(target.absolute_form().to_string(), "http://example.com:8080/a%20b?q={x}");
-        assert_eq!(target.origin_form().to_string(), "/a%20b?q={x}");
+        assert_eq!(target.into_origin_form().to_string(), "/a%20b?q={x}");
     }
 
     #[test]

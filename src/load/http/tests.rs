@@ -373,6 +373,41 @@ fn a_connection_closed_at_rest_is_replaced_without_an_error() {
 }
 
 #[test]
+fn a_connection_that_rests_can_be_made_small_and_used_again() {
+    run(async {
+        let port = always(HELLO).await;
+        let user = User::new(&Settings::default());
+        for round in 0..4 {
+            let exchange = user.get(&here(port)).await;
+            assert_eq!(exchange.timings.reused, round > 0);
+            assert_eq!(user.connections.resting(), (1, 0));
+            if round % 2 == 0 {
+                user.connections.reduce();
+                assert_eq!(user.connections.resting(), (1, 1));
+            }
+        }
+        // What belongs to no response is no part of a connection that goes on.
+        let port = always(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more than promised").await;
+        let user = User::new(&Settings::default());
+        assert_eq!(answer(&user.get(&here(port)).await).status, 200);
+        user.connections.reduce();
+        assert_eq!(user.connections.resting(), (0, 0));
+    });
+}
+
+#[test]
+fn whoever_goes_round_among_many_origins_keeps_small_connections() {
+    run(async {
+        let user = User::new(&Settings::default());
+        for _ in 0..6 {
+            assert_eq!(answer(&user.get(&here(always(HELLO).await)).await).status, 200);
+        }
+        let (all, small) = user.connections.resting();
+        assert!(all == 6 && small >= 5, "{small} of {all}");
+    });
+}
+
+#[test]
 fn what_cannot_be_used_again_is_not() {
     for answer_ in [
         &b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"[..],

@@ -9,9 +9,11 @@ use super::{check, output, publish, signals};
 use crate::cli::{Console, Run};
 use crate::clock::{Clock, Moment};
 use crate::load::http::Proxies;
-use crate::load::{Load, Options, Stops};
+use crate::load::{Broken, Ended, Load, Options, Stops};
 use crate::problem::{Exit, Problem};
+use crate::recording::file::RecordingFile;
 use crate::recording::traffic::{Traffic, Window};
+use crate::redact;
 use crate::report::load::{LoadReport, Names, window};
 use crate::scenario::load::load;
 use crate::ui::{Ui, Verbosity};
@@ -36,9 +38,15 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
     let scenarios: Vec<String> = script.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
+    let proxies = proxies(wish)?;
     let (publishing, windows) = publish::start(&script, clock, &stops)?;
-    let options = Options { seed: wish.script.seed, proxies: proxies(wish)?, grace: wish.grace, windows };
-    let load = Load::start(script, &loaded.sources, options, clock, &stops)?;
+    let keep = |path: &Path| {
+        let (target, started) = (redact::text(&script.target), clock.wall(Moment::default()));
+        RecordingFile::create_for_load(path, &target, started)
+    };
+    let recording = wish.recording.as_deref().map(keep).transpose()?;
+    let options = Options { seed: wish.script.seed, proxies, grace: wish.grace, windows, recording };
+    let load = Load::start(script, &loaded.sources, options, clock, &stops).map_err(|broken| forget(wish, broken))?;
     let names = Names { scenarios: &scenarios, namespace: &plugins.by_endpoint.namespace, extended };
     let zone = TimeZone::system();
     let anchor = clock.wall(Moment::default());
@@ -47,9 +55,9 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
         _ => String::new(),
     };
     let windows = ui.follow_load(&load, &stops, &told);
-    let traffic = load.finish();
+    let ended = load.finish();
     publishing.finish(ui);
-    let traffic = traffic?;
+    let Ended { traffic, unwritten, lost } = ended.map_err(|broken| forget(wish, broken))?;
     let last: String = traffic.windows.iter().skip(windows).map(told).collect();
     ui.result(&last);
 
@@ -61,7 +69,25 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
         let fill = |to: &mut dyn Write| report.write_json(wish.layout, to);
         output::deliver(ui, &fill, "the numbers as JSON", path, &writing)?;
     }
-    verdict(wish, &traffic, &report, writing.exit())
+    if lost > 0 {
+        ui.note(&format!("the recording lacks {lost} requests or users: the disk was too slow for them"));
+    }
+    let verdict = verdict(wish, &traffic, &report, writing.exit());
+    match (verdict, unwritten) {
+        (Ok(()), Some(error)) => Err(error.into()),
+        (verdict, unwritten) => {
+            unwritten.into_iter().for_each(|error| ui.note(&error.to_string()));
+            verdict
+        }
+    }
+}
+
+/// Nothing was recorded of a run that could not begin, and the next try may want the name.
+fn forget(wish: &Run, broken: Broken) -> Problem {
+    if matches!(broken, Broken::Settings(_) | Broken::Before(_)) {
+        wish.recording.as_deref().map(std::fs::remove_file);
+    }
+    broken.into()
 }
 
 fn tell(ui: Ui, wish: &Run, report: &LoadReport<'_>) {

@@ -76,7 +76,9 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     match (verdict, unwritten) {
         (Ok(()), Some(error)) => Err(error.into()),
         (verdict, unwritten) => {
-            unwritten.into_iter().for_each(|error| ui.note(&error.to_string()));
+            if let Some(error) = unwritten {
+                ui.note(&error.to_string());
+            }
             verdict
         }
     }

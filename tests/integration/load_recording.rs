@@ -37,13 +37,14 @@ fn json(traffic: &Traffic) -> Value {
     serde_json::from_slice(&text).expect("JSON")
 }
 
-/// Many kinds of ends: answers, a redirect, an error status, a value that is missing, an answer that breaks off, nobody there.
+/// Many kinds of ends: answers, an error status, a value that is missing, a broken connection, nobody there, no request at all.
 fn varied(server: &WebServer) -> String {
     let (target, dead) = (server.url(), dead_port());
     format!(
         "config:
   target: \"{target}\"
   http: {{ timeout: 5 }}
+  plugins: {{ expect: {{}} }}
   phases:
     - {{ name: warm up, duration: 200ms, arrivalCount: 6 }}
     - {{ name: peak, duration: 200ms, arrivalRate: 200 }}
@@ -52,7 +53,7 @@ scenarios:
   - name: fine
     weight: 3
     flow:
-      - get: {{ url: /server-timing, name: timed }}
+      - get: {{ url: /server-timing, name: timed, expect: {{ statusCode: 200 }} }}
       - post: {{ url: /echo, json: {{ a: 1 }} }}
       - get: {{ url: /status/503 }}
   - name: missing
@@ -60,7 +61,10 @@ scenarios:
       - get: {{ url: /json, capture: {{ json: $.nothing, as: nothing }} }}
   - name: nobody
     flow:
-      - get: {{ url: \"http://127.0.0.1:{dead}/\" }}
+      - get: {{ url: \"http://{dead}/\" }}
+  - name: unasked
+    flow:
+      - get: {{ url: \"http://[\" }}
   - name: broken
     flow:
       - get: {{ url: /json }}
@@ -88,6 +92,8 @@ fn rows_say_the_same_as_the_json() {
     let refused = "SELECT sum(count) FROM counter WHERE kind = 'error' AND name = 'ECONNREFUSED'";
     assert_eq!(count(&path, refused), ran.counter("errors.ECONNREFUSED"));
     assert!(ran.counter("errors.ECONNREFUSED") > 0);
+    let met = "SELECT sum(count) FROM counter WHERE kind = 'plugin' AND name = 'plugins.expect.ok'";
+    assert_eq!(count(&path, met), ran.counter("plugins.expect.ok"));
     assert_eq!(count(&path, "SELECT count(DISTINCT kind) FROM failure"), ran.failures().len() as u64);
     // Every request of a user lies in that user's life.
     let outside =

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, Row, Rows};
+use rusqlite::{Connection, Row, Rows};
 use serde_json::Value;
 
 use super::super::traffic::failures::{EXAMPLES, MOST_KINDS};
@@ -19,6 +19,8 @@ use super::FileError;
 use super::read::{Fault, damaged, moment, nanos, open, unsigned};
 use crate::clock::Moment;
 
+/// No run counts more than this of anything in a row, so that sums of rows are numbers too: a million million.
+const MOST: u64 = 1 << 40;
 /// The parts of a request that a failure may tell, in their order.
 const PARTS: [&str; 7] = ["late", "queued", "dns", "connect", "tls", "first byte", "body"];
 
@@ -68,25 +70,25 @@ impl Limits {
 fn read_load(from: &Connection) -> Result<Option<Traffic>, Fault> {
     let anchor: i64 = from.query_row("SELECT started FROM run", [], |row| row.get(0))?;
     let query = "SELECT target, seed, began, ended, cut_short, active, driver_cpu, more_failures FROM load";
-    let traffic = from.query_row(query, [], |row| {
-        Ok(Traffic {
-            target: row.get(0)?,
-            seed: row.get::<_, i64>(1)?.cast_unsigned(),
-            anchor: UNIX_EPOCH + nanos(anchor),
-            phases: Vec::new(),
-            scenarios: Vec::new(),
-            endpoints: Vec::new(),
-            began: moment(row.get(2)?),
-            ended: moment(row.get(3)?),
-            cut_short: row.get(4)?,
-            abandoned: unsigned(row.get(5)?),
-            windows: Vec::new(),
-            total: Tally::default(),
-            driver_cpu: nanos(row.get(6)?),
-            failures: Failures::of([], unsigned(row.get(7)?)),
-        })
-    });
-    Ok(traffic.optional()?)
+    let mut query = from.prepare(query)?;
+    let mut rows = query.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Traffic {
+        target: row.get(0)?,
+        seed: row.get::<_, i64>(1)?.cast_unsigned(),
+        anchor: UNIX_EPOCH + nanos(anchor),
+        phases: Vec::new(),
+        scenarios: Vec::new(),
+        endpoints: Vec::new(),
+        began: moment(row.get(2)?),
+        ended: moment(row.get(3)?),
+        cut_short: row.get(4)?,
+        abandoned: count(row.get(5)?)?,
+        windows: Vec::new(),
+        total: Tally::default(),
+        driver_cpu: nanos(row.get(6)?),
+        failures: Failures::of([], count(row.get(7)?)?),
+    }))
 }
 
 fn read_plan(from: &Connection) -> Result<Vec<PhaseRun>, Fault> {
@@ -104,7 +106,7 @@ fn read_plan(from: &Connection) -> Result<Vec<PhaseRun>, Fault> {
 
 fn read_scenarios(from: &Connection) -> Result<Vec<String>, Fault> {
     let mut query = from.prepare("SELECT id, name FROM scenario ORDER BY id")?;
-    numbered(query.query([])?, "scenario", |row| row.get(1))
+    numbered(query.query([])?, "scenario", |row| Ok(row.get(1)?))
 }
 
 fn read_endpoints(from: &Connection) -> Result<Vec<EndpointLabel>, Fault> {
@@ -120,12 +122,13 @@ fn read_endpoints(from: &Connection) -> Result<Vec<EndpointLabel>, Fault> {
     })
 }
 
+/// A count as a run can have it.
+fn count(value: i64) -> Result<u64, Fault> {
+    u64::try_from(value).ok().filter(|count| *count <= MOST).ok_or_else(|| damaged(format!("it counts {value}")))
+}
+
 /// Rows whose first column counts up from 0.
-fn numbered<T>(
-    mut rows: Rows<'_>,
-    what: &str,
-    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, Fault> {
+fn numbered<T>(mut rows: Rows<'_>, what: &str, read: impl Fn(&Row<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         if usize::try_from(row.get::<_, i64>(0)?) != Ok(all.len()) {
@@ -216,7 +219,7 @@ fn read_windows(from: &Connection) -> Result<Vec<WindowRow>, Fault> {
             began: moment(row.get(1)?),
             ended: moment(row.get(2)?),
             span: (moment(row.get(3)?), moment(row.get(4)?)),
-            requests: unsigned(row.get(5)?),
+            requests: count(row.get(5)?)?,
             requested: first.zip(last),
             errors: [].into(),
             endpoint_errors: [].into(),
@@ -236,7 +239,7 @@ fn read_counters(from: &Connection, mut window: WindowRow, limits: Limits) -> Re
     let mut sums = Tally::default();
     while let Some(row) = rows.next()? {
         let (kind, name): (String, String) = (row.get(0)?, row.get(2)?);
-        let count = unsigned(row.get(3)?);
+        let count = count(row.get(3)?)?;
         match kind.as_str() {
             "error" => *sums.errors.entry(name).or_default() = count,
             "plugin" => *sums.counters.entry(name).or_default() = count,
@@ -269,7 +272,7 @@ fn request(row: &Row<'_>, limits: Limits) -> Result<(Moment, RequestRow), Fault>
         connect: length(6)?,
         tls: length(7)?,
         server: length(8)?,
-        received: unsigned(row.get(9)?),
+        received: count(row.get(9)?)?,
         phase: row.get(10)?,
         scenario: row.get(11)?,
         endpoint: row.get(12)?,
@@ -317,7 +320,7 @@ fn read_failures(from: &Connection, uncounted: u64, limits: Limits) -> Result<Fa
         let signature =
             Signature { scenario: row.get(2)?, step: row.get(3)?, endpoint: row.get(4)?, kind: kind_of(row)? };
         if kind == kinds.len() && kinds.len() < MOST_KINDS {
-            kinds.push((signature.clone(), Kept { count: unsigned(row.get(7)?), examples: Vec::new() }));
+            kinds.push((signature.clone(), Kept { count: count(row.get(7)?)?, examples: Vec::new() }));
         }
         let known = kinds.last_mut().filter(|(known, kept)| *known == signature && kept.examples.len() == example);
         let Some((_, kept)) = known.filter(|_| example < EXAMPLES) else {

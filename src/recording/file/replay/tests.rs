@@ -330,6 +330,10 @@ fn rows_that_no_run_can_have_are_damage() {
         "INSERT INTO request VALUES (9, 0, 1, 2, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 7, 1, 0, 200, NULL, 1)",
         "INSERT INTO request VALUES (9, 0, 1, 99, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 1, 0, 200, NULL, 1)",
         "INSERT INTO request VALUES (9, 0, 1, 2, 0, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 1, 0, NULL, NULL, 1)",
+        "INSERT INTO request VALUES (9, 0, 1, 2, 0, NULL, NULL, NULL, NULL, -1, 0, 0, 0, 1, 0, 200, NULL, 1)",
+        "UPDATE counter SET count = 9223372036854775807",
+        "UPDATE window SET requests = 9223372036854775807",
+        "UPDATE load SET active = -1",
         "UPDATE user SET state = 'lost'",
         "UPDATE user SET scenario = 2",
         "UPDATE user SET ended = NULL",
@@ -353,5 +357,73 @@ fn rows_that_no_run_can_have_are_damage() {
         drop(connection);
         let read = read_traffic(&folder.file());
         assert!(matches!(read, Err(FileError::Damaged { .. })), "{damage}: {read:?}");
+    }
+}
+
+/// A run of some length, without its failures.
+fn long_run(folder: &Folder, requests: u64) -> Live {
+    let mut live = live(folder);
+    for number in 0..requests {
+        let row = RequestRow {
+            due: at(number),
+            sent: Some(at(number)),
+            head: Some(at(number)),
+            done: at(number),
+            queued: Duration::ZERO,
+            dns: None,
+            connect: Some(Duration::from_micros(150)),
+            tls: None,
+            server: None,
+            received: 2400,
+            phase: 1,
+            scenario: 1,
+            endpoint: 1,
+            line: 70,
+            user: number / 3,
+            status: Some(200),
+            error: None,
+            local_port: Some(50_000),
+        };
+        live.take(Event::Request(row));
+    }
+    live.close();
+    live
+}
+
+#[test]
+fn a_request_takes_less_than_a_hundred_bytes() {
+    let folder = Folder::new("traffic-size");
+    let requests = 20_000;
+    long_run(&folder, requests).append(true);
+    let size = std::fs::metadata(folder.file()).expect("it is there").len();
+    assert!(size < 100 * requests, "{} bytes", size / requests);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read_and_never_a_panic(
+        flips in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        static WHOLE: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            let folder = Folder::new("whole-traffic");
+            let mut live = long_run(&folder, 50);
+            live.take(Event::Failure(404));
+            live.take(Event::Error(Some(1), "EPIPE".into()));
+            live.close();
+            live.append(true);
+            std::fs::read(folder.file()).expect("it is there")
+        });
+        let folder = Folder::new("flipped");
+        let mut bytes = WHOLE.clone();
+        for (place, byte) in flips {
+            *place.get_mut(&mut bytes) = byte;
+        }
+        std::fs::write(folder.file(), bytes).expect("written");
+        let _ = read_recording(&folder.file());
+        if let Ok(Some(traffic)) = read_traffic(&folder.file()) {
+            let _ = Numbers::of(&traffic.total, &traffic.endpoints);
+        }
     }
 }

@@ -275,6 +275,10 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub(super) fail_on_errors: bool,
 
+    /// Also keep every request and user, as they come, for `pyperf report` and for SQL
+    #[arg(long, value_name = "FILE")]
+    pub(super) recording: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) elsewhere: ElsewhereArgs,
 }

@@ -104,6 +104,8 @@ pub struct Run {
     pub script: Script,
     /// Where the numbers go as JSON: a file or a folder.
     pub output: Option<PathBuf>,
+    /// Where to keep the recording.
+    pub recording: Option<PathBuf>,
     /// How long users may go on after an interruption.
     pub grace: Duration,
     /// Whether errors alone make the run a failure.
@@ -224,7 +226,8 @@ fn run(args: RunArgs) -> Result<Run, clap::Error> {
     if elsewhere.platform.as_deref().is_some_and(|platform| platform != "local") || !elsewhere.platform_opt.is_empty() {
         return Err(mistake("--platform runs the load in somebody's cloud; pyperf runs it on this machine"));
     }
-    told(script(args.script), args.fail_on_errors, args.name, args.telling)
+    let run = told(script(args.script), args.fail_on_errors, args.name, args.telling)?;
+    Ok(Run { recording: args.recording, ..run })
 }
 
 fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::Error> {
@@ -284,6 +287,7 @@ fn told(script: Script, fail_on_errors: bool, name: Option<String>, args: Tellin
     let is_legacy = script.environ.contains_key("ARTILLERY_USE_LEGACY_REPORT_FORMAT");
     Ok(Run {
         output: args.output,
+        recording: None,
         grace,
         fail_on_errors,
         labels: labels.into_iter().filter_map(|(label, text)| text.map(|text| (label, text))).collect(),

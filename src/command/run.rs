@@ -1,13 +1,16 @@
 //! `pyperf run`: send the load that a script describes, then tell what came of it.
 
 use std::io::Write;
+use std::path::Path;
 
 use super::load::{self, Windows};
 use super::{output, publish, signals};
 use crate::cli::Run;
-use crate::clock::Clock;
-use crate::load::{Load, Options, Stops};
+use crate::clock::{Clock, Moment};
+use crate::load::{Broken, Ended, Load, Options, Stops};
 use crate::problem::Problem;
+use crate::recording::file::RecordingFile;
+use crate::redact;
 use crate::report::load::LoadReport;
 use crate::ui::Ui;
 
@@ -23,21 +26,52 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
 
     let windows = Windows::of(wish, &script, clock);
     let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
+    let proxies = load::proxies(wish)?;
     let (publishing, outlet) = publish::start(&script, clock, &stops)?;
-    let options = Options { seed: wish.script.seed, proxies: load::proxies(wish)?, grace: wish.grace, windows: outlet };
-    let load = Load::start(script, &sources, options, clock, &stops)?;
+    let keep = |path: &Path| {
+        let (target, started) = (redact::text(&script.target), clock.wall(Moment::default()));
+        RecordingFile::create_for_load(path, &target, started)
+    };
+    let recording = wish.recording.as_deref().map(keep).transpose()?;
+    let options = Options { seed: wish.script.seed, proxies, grace: wish.grace, windows: outlet, recording };
+    let load = Load::start(script, &sources, options, clock, &stops).map_err(|broken| forget(wish, broken))?;
     let told = ui.follow_load(&load, &stops, &|over| windows.text(over), &|| None);
-    let traffic = load.finish();
+    let ended = load.finish();
     publishing.finish(ui);
-    let traffic = traffic?;
+    let ended = ended.map_err(|broken| forget(wish, broken))?;
+    let traffic = &ended.traffic;
     ui.result(&traffic.windows.iter().skip(told).map(|over| windows.text(over)).collect::<String>());
 
-    let report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.labels);
+    let report = LoadReport::of(traffic, &plugins, extended).labelled(&wish.labels);
     load::tell(ui, wish, &report);
     if let Some(path) = &json {
         writing.begin();
         let fill = |to: &mut dyn Write| report.write_json(wish.layout, to);
         output::deliver(ui, &fill, "the numbers as JSON", path, &writing)?;
     }
-    load::verdict(wish, &traffic, &report, writing.exit())
+    let verdict = load::verdict(wish, traffic, &report, writing.exit());
+    kept(ui, &ended, verdict)
+}
+
+/// Says what the recording lacks; that it could not be written is a failure, unless the run has another one.
+pub(super) fn kept(ui: Ui, ended: &Ended, verdict: Result<(), Problem>) -> Result<(), Problem> {
+    if ended.lost > 0 {
+        ui.note(&format!("the recording lacks {} requests or users: the disk was too slow for them", ended.lost));
+    }
+    match (verdict, &ended.unwritten) {
+        (Ok(()), Some(error)) => Err(Problem::new(crate::problem::Exit::Failed, error.to_string())),
+        (verdict, Some(error)) => {
+            ui.note(&error.to_string());
+            verdict
+        }
+        (verdict, None) => verdict,
+    }
+}
+
+/// Nothing was recorded of a run that could not begin, and the next try may want the name.
+fn forget(wish: &Run, broken: Broken) -> Problem {
+    if matches!(broken, Broken::Settings(_) | Broken::Before(_)) {
+        wish.recording.as_deref().map(std::fs::remove_file);
+    }
+    broken.into()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::folder::Folder;
 use super::load::{self, Windows};
+use super::run::kept;
 use super::{graphs, output, publish, signals};
 use crate::cli::RunWithLoad;
 use crate::clock::{Clock, Moment};
@@ -21,7 +22,6 @@ use crate::report::Report;
 use crate::report::load::LoadReport;
 use crate::report::whole::Whole;
 use crate::sampler::{self, Opened, Sampler};
-use crate::scenario::phase::arrivals;
 use crate::scenario::script::Script;
 use crate::stack::pyspy::PySpyReader;
 use crate::stop::Stop;
@@ -62,7 +62,7 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
         Ok(Opened { python: reader.version(), reader: Box::new(reader) })
     });
     let tree = ProcessTree::new(roots, wish.follow);
-    let options = sampler::Options { run, duration: None, file: Some(recording) };
+    let options = sampler::Options { run, duration: None, file: Some(recording.clone()) };
     let sampler = Sampler::start(tree, opener, options, clock, &sampling).inspect_err(|_| {
         let _ = std::fs::remove_file(folder.file("run.pyperf"));
         folder.give_up();
@@ -73,24 +73,31 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
 
     let windows = Windows::of(&wish.run, &script, clock);
     let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
-    let words: Vec<String> = script.phases.iter().map(|phase| arrivals(&phase.arrivals)).collect();
+    let words: Vec<String> = script.phases.iter().map(|phase| phase.arrivals.words()).collect();
     let (publishing, outlet) = publish::start(&script, clock, &stops)?;
-    let options = Options { seed: wish.run.script.seed, proxies, grace: wish.run.grace, windows: outlet };
+    let options = Options {
+        seed: wish.run.script.seed,
+        proxies,
+        grace: wish.run.grace,
+        windows: outlet,
+        recording: Some(recording),
+    };
     let load = Load::start(script, &sources, options, clock, &stops)?;
     let told = ui.follow_load(&load, &stops, &|over| windows.text(over), &|| Some(ui.sampling(&sampler)));
-    let traffic = load.finish();
+    let ended = load.finish();
     publishing.finish(ui);
-    if let Ok(traffic) = &traffic {
-        sampler.set_phases(phases(traffic, &words, sampling_began, clock.now()));
+    if let Ok(ended) = &ended {
+        sampler.set_phases(phases(&ended.traffic, &words, sampling_began, clock.now()));
     }
     let outcome =
         sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))?;
-    let traffic = traffic?;
+    let ended = ended?;
+    let traffic = &ended.traffic;
     ui.result(&traffic.windows.iter().skip(told).map(|over| windows.text(over)).collect::<String>());
 
-    let load_report = LoadReport::of(&traffic, &plugins, extended).labelled(&wish.run.labels);
+    let load_report = LoadReport::of(traffic, &plugins, extended).labelled(&wish.run.labels);
     load::tell(ui, &wish.run, &load_report);
-    let whole = Whole { recording: &outcome.recording, traffic: &traffic, load: &load_report };
+    let whole = Whole { recording: &outcome.recording, traffic, load: &load_report };
     ui.remark(&whole.details());
     writing.begin();
     deliver(ui, wish, &whole, &folder, master, &writing)?;
@@ -101,7 +108,7 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     outcome
         .file_error
         .map_or(Ok(()), |error| Err(error.into()))
-        .and_then(|()| load::verdict(&wish.run, &traffic, &load_report, writing.exit()))
+        .and_then(|()| kept(ui, &ended, load::verdict(&wish.run, traffic, &load_report, writing.exit())))
 }
 
 /// Writes the graph, the report as text and as JSON, and says where everything is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ledger::{Closed, Ledger};
 use super::publish::Outlet;
 use crate::clock::{Clock, Moment};
+use crate::recording::traffic::log::LoadHead;
 use crate::recording::traffic::{EndpointLabel, Latency, Numbers, Outcome, Progress, Tally, Traffic, Window};
 use crate::scenario::endpoint::Endpoint;
 use crate::scenario::script::Script;
@@ -66,6 +67,18 @@ impl Books {
         self.total.add(&tally);
         tally.clear();
         tally
+    }
+
+    /// What is known of the load before it begins; its phases are not among it.
+    pub(super) fn head(&self, seed: u64) -> LoadHead {
+        LoadHead {
+            target: self.target.clone(),
+            seed,
+            began: Moment::default(),
+            phases: Vec::new(),
+            scenarios: self.scenarios.clone(),
+            endpoints: self.endpoints.clone(),
+        }
     }
 
     /// The windows from that number on.

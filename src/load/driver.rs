@@ -20,6 +20,7 @@ use super::{Broken, Stops};
 use crate::clock::Moment;
 use crate::random::Random;
 use crate::recording::traffic::Traffic;
+use crate::recording::traffic::log::{UserRow, UserState};
 
 /// The longest the driver goes without looking whether it is to end.
 const LOOK: Duration = Duration::from_millis(25);
@@ -177,6 +178,8 @@ impl Run<'_> {
             let mut ledger = shared.ledger();
             ledger.tally().touch(due);
             ledger.tally().users_of(phase).skipped += 1;
+            let row = Place { number: arrival.number, phase, scenario: 0 }.row(due);
+            ledger.user(UserRow { scenario: None, ended: Some(due), state: UserState::Skipped, ..row });
             return;
         }
         let mut random = Random::stream(shared.seed, arrival.number);

@@ -6,7 +6,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::plan::Plan;
+use super::rows::{Rows, Taken};
 use crate::clock::{Clock, Moment};
+use crate::recording::traffic::log::{FailureRows, RequestRow, UserRow};
 use crate::recording::traffic::{Failure, Failures, PhaseRun, Signature, Tally};
 use crate::scenario::phase::Phase;
 use crate::scenario::script::Script;
@@ -32,6 +34,8 @@ pub(super) struct Ledger {
     spare: Option<Tally>,
     failures: Failures,
     phases: Vec<PhaseRun>,
+    /// `None` unless somebody wants them.
+    rows: Option<Rows>,
     clock: Clock,
 }
 
@@ -44,8 +48,43 @@ impl Ledger {
             spare: None,
             failures: Failures::new(seed),
             phases: Vec::new(),
+            rows: None,
             clock,
         }
+    }
+
+    /// From now on rows are collected, which somebody has to take.
+    pub(super) fn collect_rows(&mut self) {
+        self.rows = Some(Rows::default());
+    }
+
+    /// Nobody takes rows any more.
+    pub(super) fn drop_rows(&mut self) {
+        self.rows = None;
+    }
+
+    /// Collects the row of a request, which is only made if somebody wants it.
+    pub(super) fn request(&mut self, row: impl FnOnce() -> RequestRow) {
+        if let Some(rows) = &mut self.rows {
+            rows.request(row);
+        }
+    }
+
+    /// Collects the row of a user.
+    pub(super) fn user(&mut self, row: UserRow) {
+        if let Some(rows) = &mut self.rows {
+            rows.user(row);
+        }
+    }
+
+    /// The rows since the last call; what is counted in the windows agrees with them.
+    pub(super) fn take_rows(&mut self, now: Moment) -> Option<Taken> {
+        Some(self.rows.as_mut()?.take(&self.window, self.began, now))
+    }
+
+    /// Kinds of failures that grew since their counts were `known`, and how many failures have no kind.
+    pub(super) fn grown_failures(&self, known: &mut Vec<u64>) -> (Vec<FailureRows>, u64) {
+        (self.failures.grown(known), self.failures.uncounted())
     }
 
     /// The load begins: from now on the phases of the plan follow one another.
@@ -96,6 +135,9 @@ impl Ledger {
 
     /// Closes the present window now.
     pub(super) fn close(&mut self, ended: Moment) {
+        if let Some(rows) = &mut self.rows {
+            rows.close(&self.window, self.began, ended);
+        }
         if self.window.first.is_some() {
             let tally = std::mem::replace(&mut self.window, self.spare.take().unwrap_or_default());
             self.closed.push(Closed { tally, began: self.began, ended });

@@ -13,11 +13,13 @@ mod driver;
 mod expectation;
 mod headers;
 pub mod http;
+mod keeper;
 mod ledger;
 mod lines;
 pub mod plan;
 pub mod publish;
 mod request;
+mod rows;
 mod shared;
 mod timer;
 mod user;
@@ -28,11 +30,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::http::{Proxies, SettingsError};
+use self::keeper::Keeper;
 use self::plan::Plan;
 use self::publish::Outlet;
 use self::shared::Shared;
 use crate::clock::Clock;
 use crate::problem::{Advice, Exit};
+use crate::recording::file::{FileError, RecordingFile};
 use crate::recording::traffic::{Progress, Traffic, Window};
 use crate::scenario::script::Script;
 use crate::scenario::source::Sources;
@@ -43,6 +47,7 @@ use crate::stop::Stop;
 pub struct Load {
     shared: Arc<Shared>,
     driver: JoinHandle<Result<Traffic, Broken>>,
+    keeper: Option<Keeper>,
     lines: Receiver<String>,
     done: Stop,
 }
@@ -58,6 +63,19 @@ pub struct Options {
     pub grace: Duration,
     /// Where each window goes as soon as it is closed.
     pub windows: Option<Outlet>,
+    /// Where every request is kept.
+    pub recording: Option<RecordingFile>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ended {
+    /// The numbers, which are whole whatever became of the recording.
+    pub traffic: Traffic,
+    /// Why the recording is not whole, if it is not.
+    pub unwritten: Option<FileError>,
+    /// Rows of requests and users that the recording lacks, as too many were waiting to be written.
+    pub lost: u64,
 }
 
 /// Who tells a run to end.
@@ -115,7 +133,9 @@ impl Load {
     ) -> Result<Self, Broken> {
         let plan = Plan::of(&script.phases, options.seed);
         let (sender, lines) = lines::channel();
+        let recording = options.recording.clone();
         let shared = Arc::new(Shared::new(script, sources, options, clock, sender)?);
+        let keeper = recording.map(|file| Keeper::start(&shared, file)).transpose()?;
         let done = Stop::default();
         let driver = std::thread::Builder::new().name("load".into()).spawn({
             let (shared, stops, done) = (shared.clone(), stops.clone(), done.clone());
@@ -124,8 +144,15 @@ impl Load {
                 done.request(crate::stop::StopReason::DurationOver);
                 result
             }
-        })?;
-        Ok(Self { shared, driver, lines, done })
+        });
+        let driver = match driver {
+            Ok(driver) => driver,
+            Err(error) => {
+                keeper.map(Keeper::end);
+                return Err(error.into());
+            }
+        };
+        Ok(Self { shared, driver, keeper, lines, done })
     }
 
     /// How the run is doing.
@@ -151,12 +178,20 @@ impl Load {
         self.done.wait(length).is_some() || self.driver.is_finished()
     }
 
-    /// Waits for the end of the run.
+    /// Waits for the end of the run, and writes what its recording still lacks.
     ///
     /// # Errors
     ///
     /// When the run could not begin, or the driver failed.
-    pub fn finish(self) -> Result<Traffic, Broken> {
-        self.driver.join().unwrap_or(Err(Broken::Panicked))
+    pub fn finish(self) -> Result<Ended, Broken> {
+        let driven = self.driver.join().unwrap_or(Err(Broken::Panicked));
+        let keeping = self.keeper.map(Keeper::end);
+        let traffic = driven?;
+        let (unwritten, lost) = match keeping {
+            Some(Some(keeping)) => keeping.conclude(&traffic),
+            Some(None) => return Err(Broken::Panicked),
+            None => (None, 0),
+        };
+        Ok(Ended { traffic, unwritten, lost })
     }
 }

@@ -14,9 +14,10 @@ use super::answer::{self, Dislike};
 use super::compose::{Composed, EXCERPT};
 use super::expectation::{self, Judged, Seen, Words};
 use super::http::{Answer, Body, Exchange, Failure as Transport, Outgoing, Target, Timings};
-use super::user::{Done, Failed, Mind, User};
+use super::user::{Done, Failed, Mind, Place, User};
 use crate::clock::Moment;
 use crate::printable::printable;
+use crate::recording::traffic::log::RequestRow;
 use crate::recording::traffic::{self, FailureKind, Outcome, SeriesKey, Signature};
 use crate::redact;
 use crate::scenario::plugins::Format;
@@ -176,6 +177,7 @@ impl User {
             };
             tally.count(name, 1, ended);
         }
+        ledger.request(|| row(place, request, timings, outcome, server));
     }
 
     /// What follows from a request that had no answer.
@@ -381,6 +383,37 @@ impl User {
     /// A text without secrets.
     pub(super) fn shown(&self, text: &str) -> String {
         without(text, &self.secrets())
+    }
+}
+
+/// What is kept of a request.
+fn row(
+    place: Place,
+    request: &Request,
+    timings: &Timings,
+    outcome: &Result<Answer, Transport>,
+    server: Option<Duration>,
+) -> RequestRow {
+    let answer = outcome.as_ref().map_or_else(|failure| failure.partial.as_deref(), Some);
+    RequestRow {
+        due: timings.due,
+        sent: timings.sent,
+        head: timings.head,
+        done: timings.done,
+        queued: timings.queued,
+        dns: timings.dns,
+        connect: timings.connect,
+        tls: timings.tls,
+        server,
+        received: timings.received,
+        phase: place.phase,
+        scenario: place.scenario,
+        endpoint: request.endpoint.index(),
+        line: request.span.line,
+        user: place.number,
+        status: answer.map(|answer| answer.status.as_u16()),
+        error: outcome.as_ref().err().map(|failure| failure.code.clone()),
+        local_port: timings.local_port,
     }
 }
 

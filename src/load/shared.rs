@@ -15,6 +15,7 @@ use super::lines::Lines;
 use super::{Broken, Options};
 use crate::clock::{Clock, Moment};
 use crate::random::Random;
+use crate::recording::traffic::log::LoadHead;
 use crate::recording::traffic::{Progress, Traffic, Window};
 use crate::scenario::flow::Flow;
 use crate::scenario::payload::Order;
@@ -72,13 +73,17 @@ impl Shared {
             *sum = sum.saturating_add(scenario.weight);
             Some(*sum)
         });
+        let mut ledger = Ledger::new(options.seed, clock);
+        if options.recording.is_some() {
+            ledger.collect_rows();
+        }
         Ok(Self {
             transport: Transport::new(&settings, clock)?,
             composer: Composer::new(&script),
             rows: script.payloads.iter().map(|_| AtomicU64::new(0)).collect(),
             weights: weights.collect(),
             common: Mutex::new(script.shared.clone()),
-            ledger: Mutex::new(Ledger::new(options.seed, clock)),
+            ledger: Mutex::new(ledger),
             books: Mutex::new(Books::new(&script, options.windows)),
             active: AtomicU64::new(0),
             ends: AtomicU64::new(0),
@@ -114,6 +119,18 @@ impl Shared {
     /// The windows that are summed up, from that number on.
     pub(super) fn windows_from(&self, number: usize) -> Vec<Window> {
         self.books().windows_from(number).to_vec()
+    }
+
+    /// What is known of the load before it begins.
+    pub(super) fn head(&self) -> LoadHead {
+        self.books().head(self.seed)
+    }
+
+    /// When arrivals were told to end before their time.
+    pub(super) fn stopped(&self) -> Option<Moment> {
+        let ends = self.ends.load(Relaxed);
+        let grace = u64::try_from(self.grace.as_nanos()).unwrap_or(u64::MAX);
+        (ends > 0).then(|| Moment::from_nanos(ends.saturating_sub(grace)))
     }
 
     /// Closes the books.

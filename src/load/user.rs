@@ -18,6 +18,7 @@ use super::http::Connections;
 use super::shared::Shared;
 use crate::clock::Moment;
 use crate::random::Random;
+use crate::recording::traffic::log::{UserRow, UserState};
 use crate::scenario::flow::{self, Flow, Loop, Over, Parallel, Step, Think, Wait};
 use crate::scenario::length::{self, Given};
 use crate::scenario::template::{Scope, Template};
@@ -32,6 +33,14 @@ pub(super) struct Place {
     pub(super) phase: u16,
     /// Its scenario.
     pub(super) scenario: u16,
+}
+
+impl Place {
+    /// What is kept of a user that begins when it is due.
+    pub(super) const fn row(self, due: Moment) -> UserRow {
+        let Self { number, phase, scenario } = self;
+        UserRow { number, phase, scenario: Some(scenario), due, began: due, ended: None, state: UserState::Active }
+    }
 }
 
 /// A virtual user.
@@ -96,6 +105,7 @@ impl User {
     pub(super) async fn live(self, due: Moment) {
         let Some(place) = self.place else { return };
         let began = self.shared.now();
+        let row = UserRow { began, ..place.row(due) };
         {
             let mut ledger = self.shared.ledger();
             let tally = ledger.tally();
@@ -103,6 +113,7 @@ impl User {
             tally.users_of(place.phase).created += 1;
             *tally.created_by.entry(place.scenario).or_default() += 1;
             tally.lateness.record(began.since(due));
+            ledger.user(row);
         }
         let flow = self.shared.flow(usize::from(place.scenario)).cloned();
         let ended = match flow {
@@ -113,13 +124,18 @@ impl User {
         let mut ledger = self.shared.ledger();
         let tally = ledger.tally();
         tally.touch(now);
-        match ended {
+        let state = match ended {
             Ok(_) => {
                 tally.users_of(place.phase).completed += 1;
                 tally.sessions.record(now.since(began));
+                UserState::Completed
             }
-            Err(_) => tally.users_of(place.phase).failed += 1,
-        }
+            Err(_) => {
+                tally.users_of(place.phase).failed += 1;
+                UserState::Failed
+            }
+        };
+        ledger.user(UserRow { ended: Some(now), state, ..row });
         drop(ledger);
         self.shared.active.fetch_sub(1, Relaxed);
     }

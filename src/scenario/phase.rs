@@ -46,6 +46,22 @@ pub enum Arrivals {
     },
 }
 
+impl Arrivals {
+    /// How users arrive, in words: `20 users/s`, `1 to 20 users/s`; empty where nobody does.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Count(1) => "1 user".into(),
+            Self::Count(count) => format!("{count} users"),
+            Self::Rate(1.0) => "1 user/s".into(),
+            Self::Rate(rate) => format!("{rate} users/s"),
+            Self::Poisson(rate) => format!("about {rate} users/s"),
+            Self::Ramp { from, to } => format!("{from} to {to} users/s"),
+        }
+    }
+}
+
 impl Phase {
     /// One user at once: what runs when a script has no phases, or with `--solo`.
     #[must_use]
@@ -58,20 +74,6 @@ impl Phase {
     #[must_use]
     pub fn label(&self, index: usize) -> String {
         self.name.clone().unwrap_or_else(|| format!("phase {}", index + 1))
-    }
-}
-
-/// How users arrive, in words: `20 users/s`; empty where nobody does.
-#[must_use]
-pub fn arrivals(arrivals: &Arrivals) -> String {
-    match arrivals {
-        Arrivals::None => String::new(),
-        Arrivals::Count(1) => "1 user".to_owned(),
-        Arrivals::Count(count) => format!("{count} users"),
-        Arrivals::Rate(1.0) => "1 user/s".to_owned(),
-        Arrivals::Rate(rate) => format!("{rate} users/s"),
-        Arrivals::Poisson(rate) => format!("{rate} users/s by chance"),
-        Arrivals::Ramp { from, to } => format!("{from} to {to} users/s"),
     }
 }
 
@@ -201,6 +203,19 @@ mod tests {
             Some(phase) if !findings.has_errors() => Ok(phase),
             _ => Err(findings.sorted().iter().map(|finding| finding.sentence.clone()).collect()),
         }
+    }
+
+    #[test]
+    fn arrivals_are_told_in_words() {
+        let told = [
+            Arrivals::None,
+            Arrivals::Count(30),
+            Arrivals::Rate(2.5),
+            Arrivals::Poisson(20.0),
+            Arrivals::Ramp { from: 1.0, to: 20.0 },
+        ];
+        let words = ["", "30 users", "2.5 users/s", "about 20 users/s", "1 to 20 users/s"];
+        assert_eq!(told.map(Arrivals::words), words);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod load_flow;
 mod load_gunicorn;
 mod load_http;
 mod load_publish;
+mod load_recording;
 mod load_run;
 mod matrix;
 mod permission;

@@ -16,21 +16,38 @@
 //! | `cpu` | `process`, `moment`, `used`: CPU time (ns) of all threads of the process since it began, about once a second |
 //! | `loss` | `kind`, `count` |
 //!
+//! A run that sends load keeps it in these; a request takes some 65 bytes, a user some 35.
+//!
+//! | table | columns |
+//! | --- | --- |
+//! | `load` | `target`, `seed`, `began`, `ended`, `cut_short` (0, 1), `active` (users; at the end the abandoned ones), `driver_cpu` (ns), `lost` (rows), `more_failures`: one row |
+//! | `plan` | `id` of a phase as the script has it, `name`, `began`, `length` (ns), `planned` (users), `most_users` |
+//! | `scenario` | `id`, `name` |
+//! | `endpoint` | `id`, `method`, `path`, `query`, `name`, `metric` |
+//! | `request` | `done`, `due`, `sent`, `head` (ns), `queued`, `dns`, `connect`, `tls`, `server` (lengths, ns), `received` (bytes), `phase` (`plan.id`), `scenario`, `endpoint`, `line` of the step, `user`, `status`, `error` (its code), `local_port` |
+//! | `user` | `number`, `phase`, `scenario`, `due`, `began`, `ended`, `state` (`active`, `completed`, `failed`, `skipped`, `abandoned`) |
+//! | `window` | `id`, `began`, `ended`, `first`, `last` (thing counted), `requests` (begun), `first_request`, `last_request`: ten seconds of the wall clock |
+//! | `counter` | `window`, `kind` (`error`, `endpoint error`, `plugin`), `endpoint` (-1 for none), `name`, `count` |
+//! | `failure` | `kind` (0, 1, …), `example` (0, 1, …), `scenario`, `step`, `endpoint`, `what`, `code`, `count` of the kind, `moment`, `user`, `phase`, `request`, `status`, `headers` (JSON, pairs), `body`, `detail`, `timings` (JSON, ns): a few examples of each kind |
+//!
 //! `PRAGMA application_id` is `0x70797066` ("pypf"), `PRAGMA user_version` the version of this schema: [`SCHEMA`]. Schema 1
-//! had neither `phase` nor `cpu` nor `run.sampler_cpu`; its files can still be read.
+//! had neither `phase` nor `cpu` nor `run.sampler_cpu`, schema 2 had no load; their files can still be read.
 
 mod read;
+mod replay;
 mod write;
+mod write_traffic;
 
 use std::path::{Path, PathBuf};
 
 pub use read::read;
+pub use replay::read_traffic;
 pub use write::RecordingFile;
 
 use crate::problem::Advice;
 
 /// The version of the schema that this file writes, and the newest that it reads.
-pub const SCHEMA: i32 = 2;
+pub const SCHEMA: i32 = 3;
 
 /// The oldest version of the schema that can be read.
 pub const OLDEST: i32 = 1;
@@ -49,6 +66,26 @@ const TABLES: &str = "
     CREATE TABLE phase (id INTEGER PRIMARY KEY, name TEXT, arrivals TEXT, began INTEGER, ended INTEGER);
     CREATE TABLE cpu (process INTEGER, moment INTEGER, used INTEGER);
     CREATE TABLE loss (kind TEXT PRIMARY KEY, count INTEGER);
+    CREATE TABLE load (target TEXT, seed INTEGER, began INTEGER, ended INTEGER, cut_short INTEGER, active INTEGER,
+                       driver_cpu INTEGER, lost INTEGER, more_failures INTEGER);
+    CREATE TABLE plan (id INTEGER PRIMARY KEY, name TEXT, began INTEGER, length INTEGER, planned INTEGER,
+                       most_users INTEGER);
+    CREATE TABLE scenario (id INTEGER PRIMARY KEY, name TEXT);
+    CREATE TABLE endpoint (id INTEGER PRIMARY KEY, method TEXT, path TEXT, query TEXT, name TEXT, metric TEXT);
+    CREATE TABLE request (done INTEGER, due INTEGER, sent INTEGER, head INTEGER, queued INTEGER, dns INTEGER,
+                          connect INTEGER, tls INTEGER, server INTEGER, received INTEGER, phase INTEGER,
+                          scenario INTEGER, endpoint INTEGER, line INTEGER, user INTEGER, status INTEGER, error TEXT,
+                          local_port INTEGER);
+    CREATE TABLE user (number INTEGER PRIMARY KEY, phase INTEGER, scenario INTEGER, due INTEGER, began INTEGER,
+                       ended INTEGER, state TEXT);
+    CREATE TABLE window (id INTEGER PRIMARY KEY, began INTEGER, ended INTEGER, first INTEGER, last INTEGER,
+                         requests INTEGER, first_request INTEGER, last_request INTEGER);
+    CREATE TABLE counter (window INTEGER, kind TEXT, endpoint INTEGER, name TEXT, count INTEGER,
+                          PRIMARY KEY (window, kind, endpoint, name)) WITHOUT ROWID;
+    CREATE TABLE failure (kind INTEGER, example INTEGER, scenario INTEGER, step TEXT, endpoint INTEGER, what TEXT,
+                          code TEXT, count INTEGER, moment INTEGER, user INTEGER, phase INTEGER, request TEXT,
+                          status INTEGER, headers TEXT, body TEXT, detail TEXT, timings TEXT,
+                          PRIMARY KEY (kind, example)) WITHOUT ROWID;
 ";
 
 /// A recording could not be written or read.
@@ -115,16 +152,16 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     /// A folder of its own for each test, removed when it ends.
-    struct Folder(PathBuf);
+    pub(super) struct Folder(PathBuf);
 
     impl Folder {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("pyperf-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&path).expect("a folder for temporary files");
             Self(path)
         }
 
-        fn file(&self) -> PathBuf {
+        pub(super) fn file(&self) -> PathBuf {
             self.0.join("run.pyperf")
         }
     }

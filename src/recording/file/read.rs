@@ -18,6 +18,12 @@ use crate::interned::Id;
 ///
 /// When the file is missing, is no recording, comes from another version, or contradicts itself.
 pub fn read(path: &Path) -> Result<Recording, FileError> {
+    let (connection, schema) = open(path)?;
+    read_tables(&connection, schema).map_err(|fault| fault.of(path))
+}
+
+/// Opens a recording, and tells its schema.
+pub(super) fn open(path: &Path) -> Result<(Connection, i32), FileError> {
     let foreign = |source: rusqlite::Error| match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => FileError::Foreign(path.into()),
         _ => database("open", path)(source),
@@ -35,19 +41,32 @@ pub fn read(path: &Path) -> Result<Recording, FileError> {
     if !(OLDEST..=SCHEMA).contains(&found) {
         return Err(FileError::Version { path: path.into(), found });
     }
-    read_tables(&connection, found).map_err(|fault| match fault {
-        Fault::Database(source) => database("read", path)(source),
-        Fault::Damaged(what) => FileError::Damaged { path: path.into(), what },
-    })
+    // A view in the place of a table could compute rows without end.
+    let query = "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
+    let others = connection.query_row(query, [], |row| row.get::<_, i64>(0));
+    if others.map_err(database("read", path))? > 0 {
+        return Err(damaged("it holds more than tables").of(path));
+    }
+    Ok((connection, found))
 }
 
 /// The deepest stack that py-spy reads.
 const DEEPEST: u32 = 4096;
 
 /// Why rows could not be taken over.
-enum Fault {
+pub(super) enum Fault {
     Database(rusqlite::Error),
     Damaged(String),
+}
+
+impl Fault {
+    /// The same of the file.
+    pub(super) fn of(self, path: &Path) -> FileError {
+        match self {
+            Self::Database(source) => database("read", path)(source),
+            Self::Damaged(what) => FileError::Damaged { path: path.into(), what },
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -56,16 +75,11 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-fn damaged(what: impl Into<String>) -> Fault {
+pub(super) fn damaged(what: impl Into<String>) -> Fault {
     Fault::Damaged(what.into())
 }
 
 fn read_tables(from: &Connection, schema: i32) -> Result<Recording, Fault> {
-    // A view in the place of a table could compute rows without end.
-    let query = "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
-    if from.query_row(query, [], |row| row.get::<_, i64>(0))? > 0 {
-        return Err(damaged("it holds more than tables"));
-    }
     let mut recording = read_run(from)?;
     recording.losses = read_losses(from)?;
     recording.processes = read_processes(from)?;
@@ -239,14 +253,14 @@ fn read_cpu(from: &Connection, recording: &Recording) -> Result<Vec<CpuReading>,
     Ok(readings)
 }
 
-fn moment(nanos: i64) -> Moment {
+pub(super) fn moment(nanos: i64) -> Moment {
     Moment::from_nanos(unsigned(nanos))
 }
 
-fn nanos(nanos: i64) -> Duration {
+pub(super) fn nanos(nanos: i64) -> Duration {
     Duration::from_nanos(unsigned(nanos))
 }
 
-fn unsigned(value: i64) -> u64 {
+pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

@@ -1,24 +1,34 @@
-//! Writes a recording while it grows.
+//! Writes a recording while it grows: the file itself, and what the sampler tells.
+//!
+//! Sampler and load write into one file, each on a thread of its own and batch by batch; a lock lets one transaction go after
+//! the other. What the load tells is written by `write_traffic`.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::super::samples::Cursor;
-use super::super::{Recording, Run};
-use super::{APPLICATION, FileError, SCHEMA, TABLES, database};
+use super::super::traffic::log::{Batch, LoadHead};
+use super::super::{Phase, Recording, Run};
+use super::{APPLICATION, FileError, SCHEMA, TABLES, database, write_traffic};
 use crate::interned::Id;
 
-/// A recording file that is being written.
-#[derive(Debug)]
+/// A recording file that is being written. Clones write into the same file.
+#[derive(Clone, Debug)]
 pub struct RecordingFile {
     path: PathBuf,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
     connection: Connection,
     written: Written,
 }
 
-/// How much of the recording is in the file.
+/// How much of what was sampled is in the file.
 #[derive(Clone, Copy, Debug, Default)]
 struct Written {
     threads: usize,
@@ -26,6 +36,7 @@ struct Written {
     stacks: usize,
     samples: Cursor,
     cpu: usize,
+    phases: usize,
 }
 
 impl RecordingFile {
@@ -35,6 +46,19 @@ impl RecordingFile {
     ///
     /// When the file exists, or cannot be made there.
     pub fn create(path: &Path, run: &Run) -> Result<Self, FileError> {
+        Self::make(path, &run.target, run.started, run.rate, run.mode.name())
+    }
+
+    /// The same for a run that only sends load; `started` is the wall time of moment zero.
+    ///
+    /// # Errors
+    ///
+    /// When the file exists, or cannot be made there.
+    pub fn create_for_load(path: &Path, target: &str, started: SystemTime) -> Result<Self, FileError> {
+        Self::make(path, target, started, 0, "none")
+    }
+
+    fn make(path: &Path, target: &str, started: SystemTime, rate: u32, mode: &str) -> Result<Self, FileError> {
         if path.symlink_metadata().is_ok() {
             return Err(FileError::Exists(path.into()));
         }
@@ -57,15 +81,19 @@ impl RecordingFile {
             connection.execute_batch(TABLES)?;
             connection.execute(
                 "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0)",
-                params![run.target, wall_nanos(run.started), run.rate, run.mode.name()],
+                params![target, wall_nanos(started), rate, mode],
             )?;
             Ok(connection)
         };
-        Ok(Self {
-            path: path.into(),
-            connection: make().map_err(database("create", path))?,
-            written: Written::default(),
-        })
+        let connection = make().map_err(database("create", path))?;
+        let open = Open { connection, written: Written::default() };
+        Ok(Self { path: path.into(), open: Arc::new(Mutex::new(open)) })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes what came to the recording since the last call, in one transaction.
@@ -74,21 +102,57 @@ impl RecordingFile {
     ///
     /// When the disk is full or the file is gone; what was written before stays.
     pub fn append(&mut self, recording: &Recording) -> Result<(), FileError> {
+        let Open { connection, written } = &mut *self.open();
         let mut add = || {
-            let transaction = self.connection.transaction()?;
-            insert_new(&transaction, recording, self.written)?;
-            upsert_small(&transaction, recording)?;
+            let transaction = connection.transaction()?;
+            insert_new(&transaction, recording, *written)?;
+            upsert_small(&transaction, recording, *written)?;
             transaction.commit()
         };
         add().map_err(database("write", &self.path))?;
-        self.written = Written {
+        *written = Written {
             threads: recording.threads.len(),
             frames: recording.stacks.frames().len(),
             stacks: recording.stacks.stacks().len(),
             samples: recording.samples.end(),
             cpu: recording.timeline.cpu.len(),
+            phases: recording.timeline.phases.len(),
         };
         Ok(())
+    }
+
+    /// Writes what is known of a load when it begins. Its batches come after it, and its phases are then the file's: a
+    /// recording that is appended beside them has none.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full or the file is gone.
+    pub fn begin_traffic(&mut self, head: &LoadHead) -> Result<(), FileError> {
+        self.transact(|transaction| write_traffic::begin(transaction, head))
+    }
+
+    /// Writes a batch of traffic, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full or the file is gone; what was written before stays.
+    pub fn append_traffic(&mut self, batch: &Batch) -> Result<(), FileError> {
+        self.transact(|transaction| write_traffic::append(transaction, batch))
+    }
+
+    fn transact(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), FileError> {
+        let mut open = self.open();
+        let add = || {
+            let transaction = open.connection.transaction()?;
+            write(&transaction)?;
+            transaction.commit()
+        };
+        add().map_err(database("write", &self.path))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // A transaction that was not committed is rolled back as it goes.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +188,7 @@ fn insert_new(to: &Transaction<'_>, recording: &Recording, written: Written) -> 
 }
 
 /// The tables that are short and change: written anew each time.
-fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result<()> {
+fn upsert_small(to: &Transaction<'_>, recording: &Recording, written: Written) -> rusqlite::Result<()> {
     let mut label = to.prepare_cached(
         "UPDATE thread SET name = ?2, os_id = ?3 WHERE id = ?1 AND (name IS NOT ?2 OR os_id IS NOT ?3)",
     )?;
@@ -144,13 +208,10 @@ fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result
             now.died.map(|died| signed(died.as_nanos()))
         ])?;
     }
-    let mut phase = to.prepare_cached("INSERT OR REPLACE INTO phase VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (id, now) in (0_i64..).zip(&recording.timeline.phases) {
-        let [began, ended] = [now.began, now.ended].map(|moment| signed(moment.as_nanos()));
-        phase.execute(params![id, now.name, now.arrivals, began, ended])?;
+    let phases = &recording.timeline.phases;
+    if !phases.is_empty() || written.phases > 0 {
+        upsert_phases(to, phases)?;
     }
-    let phases = i64::try_from(recording.timeline.phases.len()).unwrap_or(i64::MAX);
-    to.execute("DELETE FROM phase WHERE id >= ?1", [phases])?;
     for (kind, count) in recording.losses.named() {
         to.execute("INSERT OR REPLACE INTO loss VALUES (?1, ?2)", params![kind, signed(count)])?;
     }
@@ -166,12 +227,23 @@ fn upsert_small(to: &Transaction<'_>, recording: &Recording) -> rusqlite::Result
     Ok(())
 }
 
+pub(super) fn upsert_phases(to: &Transaction<'_>, phases: &[Phase]) -> rusqlite::Result<()> {
+    let mut phase = to.prepare_cached("INSERT OR REPLACE INTO phase VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (id, now) in (0_i64..).zip(phases) {
+        let [began, ended] = [now.began, now.ended].map(|moment| signed(moment.as_nanos()));
+        phase.execute(params![id, now.name, now.arrivals, began, ended])?;
+    }
+    let count = i64::try_from(phases.len()).unwrap_or(i64::MAX);
+    to.execute("DELETE FROM phase WHERE id >= ?1", [count])?;
+    Ok(())
+}
+
 /// SQLite has signed integers only; nanoseconds since 1970 fit until 2262.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn nanos(length: Duration) -> i64 {
+pub(super) fn nanos(length: Duration) -> i64 {
     i64::try_from(length.as_nanos()).unwrap_or(i64::MAX)
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::log::FailureRows;
 use crate::clock::Moment;
 use crate::random::Random;
 
 /// Examples of one kind.
-const EXAMPLES: usize = 3;
+pub(in crate::recording) const EXAMPLES: usize = 3;
 /// Kinds; failures of further ones are counted only.
-const MOST_KINDS: usize = 200;
+pub(in crate::recording) const MOST_KINDS: usize = 200;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,6 +112,24 @@ impl Failures {
         }
     }
 
+    /// Those of a run that is over: its kinds in the order in which they first came, and how many were of further kinds.
+    #[must_use]
+    pub fn of(kinds: impl IntoIterator<Item = (Signature, Kept)>, uncounted: u64) -> Self {
+        Self { kinds: kinds.into_iter().take(MOST_KINDS).collect(), uncounted, random: Random::new(0) }
+    }
+
+    /// The kinds that grew since their counts were `known`, which are brought up to date.
+    pub fn grown(&self, known: &mut Vec<u64>) -> Vec<FailureRows> {
+        known.resize(self.kinds.len().max(known.len()), 0);
+        let mut grown = Vec::new();
+        for ((number, known), (signature, kept)) in (0..).zip(known).zip(&self.kinds) {
+            if std::mem::replace(known, kept.count) != kept.count {
+                grown.push(FailureRows { number, signature: signature.clone(), kept: kept.clone() });
+            }
+        }
+        grown
+    }
+
     /// Every kind, the most frequent first.
     #[must_use]
     pub fn sorted(&self) -> Vec<(&Signature, &Kept)> {
@@ -161,6 +180,27 @@ mod tests {
         let sorted = failures.sorted();
         assert_eq!((sorted.len(), sorted[0].1.count, sorted[0].1.examples.len()), (1, 10_000, EXAMPLES));
         assert!(sorted[0].1.examples.iter().any(|example| example.user > 1000));
+    }
+
+    #[test]
+    fn what_grew_is_told_once() {
+        let mut failures = Failures::new(1);
+        let signature = |status| Signature {
+            scenario: None,
+            step: "a:1".into(),
+            endpoint: None,
+            kind: FailureKind::Status(status),
+        };
+        failures.add(signature(500), || failure(1));
+        failures.add(signature(502), || failure(2));
+        let mut known = Vec::new();
+        assert_eq!(failures.grown(&mut known).len(), 2);
+        failures.add(signature(502), || failure(3));
+        let grown = failures.grown(&mut known);
+        assert_eq!((grown.len(), grown[0].number, grown[0].kept.count), (1, 1, 2));
+        assert!(failures.grown(&mut known).is_empty());
+        assert!(Failures::new(2).grown(&mut known).is_empty());
+        assert_eq!(known, [1, 2]);
     }
 
     #[test]

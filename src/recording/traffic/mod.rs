@@ -3,7 +3,8 @@
 //! The engine adds to a [`Tally`]; every ten seconds it is summed up as a [`Window`] and added to the total. Nothing here knows
 //! how requests are sent, what Artillery calls these numbers, or how they are printed.
 
-mod failures;
+pub(in crate::recording) mod failures;
+pub mod log;
 mod numbers;
 mod progress;
 mod tally;

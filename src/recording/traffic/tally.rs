@@ -301,7 +301,7 @@ impl Tally {
     /// Counts a request that ended.
     pub fn exchange(&mut self, key: SeriesKey, exchange: &Exchange) {
         self.touch(exchange.ended);
-        self.bytes += exchange.bytes;
+        self.bytes = self.bytes.saturating_add(exchange.bytes);
         let series = self.series_of(key);
         series.count += 1;
         series.from_due.record(exchange.from_due);
@@ -358,11 +358,11 @@ impl Tally {
         for (scenario, count) in &other.created_by {
             *self.created_by.entry(*scenario).or_default() += count;
         }
-        self.requests += other.requests;
+        self.requests = self.requests.saturating_add(other.requests);
         if let Some((first, last)) = other.requested {
             self.requested = Some(self.requested.map_or((first, last), |mine| (mine.0.min(first), mine.1.max(last))));
         }
-        self.bytes += other.bytes;
+        self.bytes = self.bytes.saturating_add(other.bytes);
         for (key, series) in &other.series {
             self.series_of(*key).add(series);
         }
@@ -373,7 +373,8 @@ impl Tally {
             bump(&mut self.errors, code, *count);
         }
         for (key, count) in &other.endpoint_errors {
-            *self.endpoint_errors.entry(key.clone()).or_default() += count;
+            let sum = self.endpoint_errors.entry(key.clone()).or_default();
+            *sum = sum.saturating_add(*count);
         }
         for (name, count) in &other.counters {
             bump(&mut self.counters, name, *count);
@@ -414,11 +415,12 @@ const fn folded(key: SeriesKey) -> SeriesKey {
 /// Adds to a named counter; to one for all others when there are too many names.
 fn bump(counters: &mut BTreeMap<String, u64>, name: &str, by: u64) {
     if let Some(count) = counters.get_mut(name) {
-        *count += by;
+        *count = count.saturating_add(by);
         return;
     }
     let full = counters.len() >= MOST_CODES;
-    *counters.entry(if full { OTHER } else { name }.to_owned()).or_default() += by;
+    let count = counters.entry(if full { OTHER } else { name }.to_owned()).or_default();
+    *count = count.saturating_add(by);
 }
 
 #[cfg(test)]

@@ -153,8 +153,22 @@ pub(super) struct DumpArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// The recording: a file that `attach --recording` or `run-with-load` wrote
-    pub(super) recording: PathBuf,
+    /// The recording: a file that `attach --recording` or `run-with-load` wrote; or two, the one of the server and that of `run
+    /// --recording` on another machine, which are joined on the wall clock
+    #[arg(required = true, num_args = 1..=2, value_name = "RECORDING")]
+    pub(super) recordings: Vec<PathBuf>,
+
+    /// How many seconds the clock of the second recording is ahead of that of the first
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_name = "SECONDS")]
+    pub(super) clock_offset: f64,
+
+    /// Write what is said at the end of a run with load, in place of a graph
+    #[arg(long, conflicts_with_all = ["diff", "json"])]
+    pub(super) text: bool,
+
+    /// Write everything about a run with load as JSON, in place of a graph
+    #[arg(long, conflicts_with = "diff")]
+    pub(super) json: bool,
 
     /// Only samples of one phase of the load
     #[arg(long, value_name = "NAME")]

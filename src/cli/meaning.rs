@@ -79,10 +79,14 @@ pub struct Dump {
 }
 
 /// A recording to draw again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Render {
-    /// The recording.
-    pub recording: PathBuf,
+    /// The recording, or that of the server and that of the load.
+    pub recordings: Vec<PathBuf>,
+    /// How far the clock of the second one is ahead, in seconds.
+    pub clock_offset: f64,
+    /// What is made of it.
+    pub what: Rendered,
     /// The file to write; else one beside the recording.
     pub output: Option<PathBuf>,
     /// Only samples of this phase.
@@ -95,6 +99,17 @@ pub struct Render {
     pub view: View,
     /// How much to say.
     pub verbosity: Verbosity,
+}
+
+/// What is made of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rendered {
+    /// A graph, or another format of samples.
+    Graph,
+    /// What is said at the end of a run with load.
+    Text,
+    /// Everything about a run with load.
+    Json,
 }
 
 /// A load test to run.
@@ -207,7 +222,13 @@ fn render(args: ReportArgs) -> Result<Render, clap::Error> {
     Ok(Render {
         format: format(args.view.format),
         view: view(&args.view)?,
-        recording: args.recording,
+        recordings: args.recordings,
+        clock_offset: args.clock_offset,
+        what: match (args.text, args.json) {
+            (true, _) => Rendered::Text,
+            (false, true) => Rendered::Json,
+            (false, false) => Rendered::Graph,
+        },
         output: args.output,
         phase: args.phase,
         diff: args.diff.and_then(|names| names.try_into().ok()).map(|[before, after]: [String; 2]| (before, after)),

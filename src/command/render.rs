@@ -1,22 +1,26 @@
-//! `pyperf report`: draw a recording again.
+//! `pyperf report`: draw a recording again, or two that were made on two machines.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::output;
 use super::signals::{self, Writing};
-use crate::cli::Render;
+use crate::cli::{Render, Rendered};
 use crate::problem::{Exit, Problem};
 use crate::profile::{Level, find_phase, phase_names};
+use crate::recording::traffic::Traffic;
 use crate::recording::{Recording, file};
+use crate::report::load::LoadReport;
+use crate::report::whole::Whole;
 use crate::report::{Diff, Format, Report};
+use crate::scenario::plugins::Plugins;
 use crate::ui::Ui;
 
 /// Reads, folds, writes.
 pub(super) fn run(mut wish: Render) -> Result<(), Problem> {
-    let path = wish.output.take().unwrap_or_else(|| wish.recording.with_extension(wish.format.extension()));
+    let path = place(&mut wish);
     output::check(&path)?;
-    let recording = file::read(&wish.recording)?;
+    let (recording, traffic) = read(&wish)?;
     if let Some(name) = &wish.phase {
         wish.view.selection.phase = Some(phase(&recording, name)?);
     }
@@ -26,6 +30,9 @@ pub(super) fn run(mut wish: Render) -> Result<(), Problem> {
     // Only now: until here there is nothing that an interrupt could leave half done.
     let writing = signals::give_up_on_interrupt()?;
     writing.begin();
+    if wish.what != Rendered::Graph {
+        return whole(&wish, &recording, traffic.as_ref(), &path, &writing);
+    }
     if let Some((before, after)) = &wish.diff {
         return diff(&wish, &recording, [phase(&recording, before)?, phase(&recording, after)?], &path, &writing);
     }
@@ -35,6 +42,64 @@ pub(super) fn run(mut wish: Render) -> Result<(), Problem> {
     }
     let fill = |to: &mut dyn Write| report.write(wish.format, to);
     output::deliver(Ui::new(wish.verbosity), &fill, &report.summary(), &path, &writing)
+}
+
+fn place(wish: &mut Render) -> PathBuf {
+    let extension = match wish.what {
+        Rendered::Graph => wish.format.extension(),
+        Rendered::Text => "txt",
+        Rendered::Json => "json",
+    };
+    let first = wish.recordings.first().cloned().unwrap_or_default();
+    wish.output.take().unwrap_or_else(|| first.with_extension(extension))
+}
+
+/// The samples and the load: of one file, or of one file each.
+fn read(wish: &Render) -> Result<(Recording, Option<Traffic>), Problem> {
+    let mut files = wish.recordings.iter();
+    let first = files.next().ok_or_else(no_phases)?;
+    let (mut recording, traffic) = (file::read(first)?, file::read_traffic(first)?);
+    let Some(second) = files.next() else { return Ok((recording, traffic)) };
+    let (mut other, load) = (file::read(second)?, file::read_traffic(second)?);
+    let refused = |sentence: &str, hint: &str| Problem::new(Exit::Usage, sentence).hint(hint);
+    match (traffic, load) {
+        (None, Some(load)) => {
+            recording.follow_clock_of(&other, wish.clock_offset);
+            Ok((recording, Some(load)))
+        }
+        // The other way round: the samples are in the second file.
+        (Some(load), None) => {
+            other.follow_clock_of(&recording, -wish.clock_offset);
+            Ok((other, Some(load)))
+        }
+        (None, None) => Err(refused(
+            "neither of the two recordings has a load",
+            "pyperf run --recording FILE SCRIPT makes one that has",
+        )),
+        (Some(_), Some(_)) => Err(refused(
+            "both recordings have a load; one of them is to have the samples alone",
+            "pyperf attach --recording FILE makes one",
+        )),
+    }
+}
+
+/// What is said at the end of a run with load.
+fn whole(
+    wish: &Render,
+    recording: &Recording,
+    traffic: Option<&Traffic>,
+    path: &Path,
+    writing: &Writing,
+) -> Result<(), Problem> {
+    let traffic = traffic.ok_or_else(no_phases)?;
+    let plugins = Plugins::default();
+    let load = LoadReport::of(traffic, &plugins, false);
+    let whole = Whole { recording, traffic, load: &load };
+    let fill = |to: &mut dyn Write| match wish.what {
+        Rendered::Text => whole.write_text(to),
+        Rendered::Json | Rendered::Graph => whole.write_json(to),
+    };
+    output::deliver(Ui::new(wish.verbosity), &fill, "samples and load", path, writing)
 }
 
 /// One phase against another: a graph in the file, a table on standard output.

@@ -153,6 +153,23 @@ impl Recording {
         self.processes.get(number.index() as usize)
     }
 
+    /// Takes over the phases of another recording, made by another clock: the wall time of both says which moment is which.
+    /// `ahead` is how many seconds that clock is ahead of this one's.
+    pub fn follow_clock_of(&mut self, other: &Self, ahead: f64) {
+        let nanos = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let here = i128::try_from(nanos(self.run.started)).unwrap_or_default();
+        let there = i128::try_from(nanos(other.run.started)).unwrap_or_default();
+        #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and clocks are not centuries apart")]
+        let shift = there - here - (ahead * 1e9) as i128;
+        let moved = |moment: Moment| {
+            let nanos = i128::from(moment.as_nanos()).saturating_add(shift).clamp(0, i128::from(u64::MAX));
+            Moment::from_nanos(u64::try_from(nanos).unwrap_or_default())
+        };
+        let phases = other.timeline.phases.iter().cloned();
+        self.timeline.phases =
+            phases.map(|phase| Phase { began: moved(phase.began), ended: moved(phase.ended), ..phase }).collect();
+    }
+
     /// The thread's id, stored if it is new. Its name and kernel id are kept once they are known.
     pub fn thread(&mut self, thread: Thread, name: Option<String>, os_id: Option<i32>) -> ThreadId {
         let id = self.threads.intern(thread);
@@ -172,4 +189,28 @@ impl Recording {
 pub fn rate_reached(asked: u32, reads: u64, losses: &Losses) -> f64 {
     let count = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     f64::from(asked) * count(reads.max(1)) / count(reads.max(1) + losses.late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_of_another_machine_come_over_by_the_wall_clock() {
+        let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
+        let recording = |started: u64| {
+            let started = SystemTime::UNIX_EPOCH + Duration::from_secs(started);
+            Recording::new(Run { target: String::new(), started, rate: 100, mode: Mode::NonBlocking })
+        };
+        let (mut server, mut driver) = (recording(1000), recording(1060));
+        let phase = Phase { name: "a".into(), arrivals: String::new(), began: at(5), ended: at(9) };
+        driver.timeline.phases.push(phase);
+        server.follow_clock_of(&driver, 0.0);
+        assert_eq!((server.timeline.phases[0].began, server.timeline.phases[0].ended), (at(65), at(69)));
+        // The driver's clock was 2 s ahead, so that its 1065 was the server's 1063.
+        server.follow_clock_of(&driver, 2.0);
+        assert_eq!(server.timeline.phases[0].began, at(63));
+        server.follow_clock_of(&driver, 1e9);
+        assert_eq!(server.timeline.phases[0].began, at(0));
+    }
 }

@@ -88,12 +88,12 @@ fn silence_and_endlessness_end_with_the_time_limit_and_count_as_samples() {
         assert_eq!(example["status"], came, "{path}");
         for histogram in ["/endpoints/0/fromSend", "/endpoints/0/fromDue", "/phases/0/fromSend"] {
             assert_eq!(ran.own(histogram)["count"], json!(2), "{path}");
-            assert!(ran.own(histogram)["max"].as_f64() >= Some(1000.0), "{path}: {:#}", ran.own(histogram));
+            assert!(ran.own(histogram)["max"].as_f64() >= Some(990.0), "{path}: {:#}", ran.own(histogram));
         }
     }
     let ran = asking(&server.url(), "/no-answer").ended().succeeded();
     let times = &ran.json["aggregate"]["summaries"]["http.response_time"];
-    assert_eq!((&times["count"], times["min"].as_f64() >= Some(1000.0)), (&json!(2), true), "{times:#}");
+    assert_eq!((&times["count"], times["min"].as_f64() >= Some(990.0)), (&json!(2), true), "{times:#}");
     let ran = waiting.ended().succeeded();
     let example = failed_with(&ran, "/connecting", "ETIMEDOUT");
     assert!(example["detail"].as_str().is_some_and(|detail| detail.contains("connecting")), "{example}");

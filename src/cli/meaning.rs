@@ -7,8 +7,8 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{
-    AttachArgs, Cli, Command, ConsoleArg, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs, ScriptArgs,
-    TargetArgs, TellingArgs, ViewArgs,
+    AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs,
+    ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
 };
 use crate::clock::{Clock, Moment};
 use crate::process::find::Wanted;
@@ -36,6 +36,8 @@ pub enum Wish {
     Run(Run),
     /// Say what there is to say of a script.
     Check(Script),
+    /// Show what pyperf does.
+    Demo(Demo),
 }
 
 /// What to sample, and what to make of it.
@@ -112,6 +114,23 @@ pub struct Run {
     pub verbosity: Verbosity,
 }
 
+/// A demonstration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demo {
+    /// The folder for the results; else one with the date in its name.
+    pub out: Option<PathBuf>,
+    /// Whether it is over after a few seconds.
+    pub short: bool,
+    /// The user's folder for caches, if the environment tells it: under sudo it tells root's.
+    pub caches: Option<PathBuf>,
+    /// The seed of the load.
+    pub seed: u64,
+    /// How long users may go on after an interruption.
+    pub grace: Duration,
+    /// How much to say.
+    pub verbosity: Verbosity,
+}
+
 /// Which summary of a load is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Console {
@@ -132,6 +151,7 @@ impl TryFrom<Cli> for Wish {
             Command::Run(args) => Self::Run(run(*args)?),
             Command::Quick(args) => Self::Run(quick(args)?),
             Command::Check(args) => Self::Check(script(args.script)),
+            Command::Demo(args) => Self::Demo(demo(args)),
         })
     }
 }
@@ -234,6 +254,25 @@ fn told(script: Script, fail_on_errors: bool, args: TellingArgs) -> Result<Run, 
         verbosity: verbosity(args.quiet),
         script,
     })
+}
+
+fn demo(args: DemoArgs) -> Demo {
+    Demo {
+        out: args.out,
+        short: args.short,
+        caches: caches(),
+        seed: new_seed(),
+        grace: Duration::from_secs(5),
+        verbosity: verbosity(args.quiet),
+    }
+}
+
+/// By the XDG base directory specification, where a relative path counts as none.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn caches() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let own = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    if caller().is_some() { None } else { own() }
 }
 
 fn script(args: ScriptArgs) -> Script {

@@ -6,7 +6,7 @@
 pub mod args;
 mod meaning;
 
-pub use meaning::{Attach, Console, Dump, Render, Run, Wish, caller};
+pub use meaning::{Attach, Console, Demo, Dump, Render, Run, Wish, caller};
 
 use clap::Parser;
 use clap::error::ErrorKind;

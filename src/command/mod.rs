@@ -2,6 +2,7 @@
 
 mod attach;
 mod check;
+mod demo;
 mod dump;
 mod graphs;
 mod output;
@@ -30,5 +31,6 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
         Wish::Report(wish) => render::run(wish),
         Wish::Run(wish) => run::run(&wish),
         Wish::Check(wish) => check::run(&wish),
+        Wish::Demo(wish) => demo::run(&wish),
     }
 }

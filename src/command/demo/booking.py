@@ -102,9 +102,13 @@ def serialize_appointments(rows):
     serialized = []
     for row in rows:
         appointment = serialize_appointment(row)
-        appointment["ahead"] = sum(1 for other in rows if other["starts_at"] < row["starts_at"])
+        appointment["ahead"] = sum(comes_before(other, row) for other in rows)
         serialized.append(appointment)
     return serialized
+
+
+def comes_before(one, other):
+    return (one["starts_at"], one["id"]) < (other["starts_at"], other["id"])
 
 
 def serialize_appointment(row):

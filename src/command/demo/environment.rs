@@ -11,7 +11,7 @@ use std::process::Command;
 use nix::unistd::{Uid, User};
 
 use super::folder::Folder;
-use super::task::Task;
+use super::task::{End, Task};
 use crate::cli::Demo;
 use crate::command::signals::Interrupts;
 use crate::printable::printable;
@@ -107,7 +107,8 @@ impl Environment {
     ) -> Result<(), Problem> {
         // Beside the folder, which is emptied first.
         let log = self.path.with_extension(format!("{name}.log"));
-        let status = Task::start(command, &log).map_or_else(|error| Ok(Err(error)), |task| task.finish(interrupts));
+        let status =
+            Task::start(command, &log, End::AtOnce).map_or_else(|error| Ok(Err(error)), |task| task.finish(interrupts));
         let said = fs::read(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
         match status? {
@@ -187,5 +188,5 @@ fn not_made(path: &Path, error: &io::Error) -> Problem {
 pub(super) fn last_words(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(4)..];
-    if last.is_empty() { "it said nothing".to_owned() } else { printable(&last.join(" / "), 600).to_string() }
+    if last.is_empty() { "it said nothing".to_owned() } else { printable(&last.join(" / "), 600) }
 }

@@ -14,6 +14,8 @@ wsgi_app = "booking:app"
 
 # Should pyperf be killed before it can end this server, the kernel does (PR_SET_PDEATHSIG of linux/prctl.h).
 ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
+# pyperf has blocked the signals that it waits for, and who blocks them hands that down.
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def on_starting(_server):

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::environment::{Environment, last_words};
 use super::folder::Folder;
-use super::task::Task;
+use super::task::{End, Task};
 use crate::clock::Clock;
 use crate::command::signals::Interrupts;
 use crate::problem::{Exit, Problem};
@@ -22,6 +22,9 @@ const FILES: [(&str, &str); 2] =
 
 /// How long it may take until the first answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it may take to its end.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -50,7 +53,7 @@ impl Server {
         }
         let mut command = environment.python();
         command.args(["-m", "gunicorn"]).current_dir(folder.path());
-        let task = Task::start(&mut command, log).map_err(|error| failed(&error))?;
+        let task = Task::start(&mut command, log, End::Within(GRACE)).map_err(|error| failed(&error))?;
         let until = clock.now() + PATIENCE;
         loop {
             interrupts.pause()?;

@@ -1,7 +1,8 @@
 //! A program that the demo has started, and its end.
 //!
 //! It leads a process group of its own, so that Ctrl+C at the terminal reaches pyperf alone, which then ends the program in
-//! order; and so that what the program leaves behind can be found. (The standard library starts it with no signal blocked.)
+//! order; and so that what the program leaves behind can be found. The signals that pyperf blocks it finds blocked too: one
+//! that is to end in order has to unblock them.
 
 use std::fs::File;
 use std::io;
@@ -9,35 +10,44 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+use crate::clock::{Clock, Moment};
 use crate::command::signals::{Interrupts, TURN};
 use crate::problem::Problem;
 
-/// How often is looked whether it has ended before it is killed: for four seconds.
-const GRACE: usize = 200;
+/// What becomes of it when nobody wants it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is killed.
+    AtOnce,
+    /// It is told, and killed if it has not ended after so long.
+    Within(Duration),
+}
 
 /// A running program, ended on drop.
 #[derive(Debug)]
 pub(super) struct Task {
     child: Child,
+    end: End,
     /// Once it was waited for its number may be another's.
     waited_for: bool,
 }
 
 impl Task {
     /// Starts it; what it prints goes to the file.
-    pub(super) fn start(command: &mut Command, log: &Path) -> io::Result<Self> {
+    pub(super) fn start(command: &mut Command, log: &Path, end: End) -> io::Result<Self> {
         let log = File::create(log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         // A Python that is told where to find things elsewhere would not find what is here.
         for name in ["PYTHONHOME", "PYTHONPATH", "GUNICORN_CMD_ARGS"] {
             command.env_remove(name);
         }
-        Ok(Self { child: command.spawn()?, waited_for: false })
+        Ok(Self { child: command.spawn()?, end, waited_for: false })
     }
 
     /// Its process id.
@@ -67,13 +77,14 @@ impl Drop for Task {
             return;
         }
         let pid = Pid::from_raw(self.pid());
-        let _ = kill(pid, Signal::SIGTERM);
-        for _ in 0..GRACE {
-            if self.has_ended() {
-                break;
+        if let End::Within(grace) = self.end {
+            let _ = kill(pid, Signal::SIGTERM);
+            let clock = Clock::start();
+            while !self.has_ended() && clock.now().since(Moment::default()) < grace {
+                thread::park_timeout(TURN);
             }
-            thread::park_timeout(TURN);
         }
+        // With it whatever of its group is left.
         let _ = killpg(pid, Signal::SIGKILL);
         let _ = self.child.wait();
     }

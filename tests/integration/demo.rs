@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
@@ -176,6 +176,7 @@ with booking.app.app_context():
 /// A home directory that nobody has used.
 struct Home {
     dir: TempDir,
+    cache: PathBuf,
 }
 
 impl Home {
@@ -184,24 +185,25 @@ impl Home {
         for name in ["home", "cache", "temporary"] {
             fs::create_dir(dir.join(name)).expect("the directory is ours");
         }
-        Home { dir }
+        let cache = dir.join("cache");
+        Home { dir, cache }
     }
 
-    /// One in which the demo has run before.
+    /// One whose cache is kept with the other environments: the first demo fills it for all.
     fn with_environment() -> Home {
-        let home = Home::new();
-        home.demo(&["--short"]).run().succeeded();
-        home
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo puts it into the target directory");
+        Home { cache: target.join("python-envs"), ..Home::new() }
     }
 
     fn demo(&self, arguments: &[&str]) -> Pyperf {
         let demo = Pyperf::new(["demo", "--out", "results"].iter().chain(arguments).copied()).cwd(&self.dir);
         let place = |name: &str| self.dir.join(name).display().to_string();
-        demo.env("HOME", &place("home")).env("XDG_CACHE_HOME", &place("cache")).env("TMPDIR", &place("temporary"))
+        let cache = self.cache.display().to_string();
+        demo.env("HOME", &place("home")).env("XDG_CACHE_HOME", &cache).env("TMPDIR", &place("temporary"))
     }
 
     fn environments(&self) -> Vec<String> {
-        let made = self.dir.join("cache/pyperf");
+        let made = self.cache.join("pyperf");
         if made.exists() { names(&made) } else { Vec::new() }
     }
 

@@ -20,6 +20,9 @@ use crate::problem::{Exit, Problem};
 const FILES: [(&str, &str); 2] =
     [("booking.py", include_str!("booking.py")), ("gunicorn.conf.py", include_str!("gunicorn.conf.py"))];
 
+/// As many as `gunicorn.conf.py` asks for.
+const WORKERS: usize = 2;
+
 /// How long it may take until the first answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -83,8 +86,11 @@ impl Server {
     }
 }
 
-/// From a line such as `[…] [INFO] Listening at: http://127.0.0.1:40123 (1234)`.
+/// From a line such as `[…] [INFO] Listening at: http://127.0.0.1:40123 (1234)`, once all workers are there.
 fn listening(log: &str) -> Option<SocketAddr> {
+    if log.matches("Booting worker with pid").count() < WORKERS {
+        return None;
+    }
     let (_, rest) = log.split_once("Listening at: http://")?;
     rest.split_once(' ')?.0.parse().ok()
 }
@@ -103,11 +109,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_read_from_a_whole_line() {
-        let line = "[2026-01-01 00:00:00 +0000] [7] [INFO] Listening at: http://127.0.0.1:40123 (7)";
-        assert_eq!(listening(line), "127.0.0.1:40123".parse().ok());
-        // Half a line may hold half a port.
-        assert_eq!(listening("Listening at: http://127.0.0.1:401"), None);
-        assert_eq!(listening("Starting gunicorn"), None);
+    fn the_address_is_known_when_all_workers_are_there() {
+        let mut log = "[7] [INFO] Listening at: http://127.0.0.1:40123 (7)\n".to_owned();
+        assert_eq!(listening(&log), None);
+        log += "[8] [INFO] Booting worker with pid: 8\n";
+        assert_eq!(listening(&log), None);
+        log += "[9] [INFO] Booting worker with pid: 9\n";
+        assert_eq!(listening(&log), "127.0.0.1:40123".parse().ok());
     }
 }

@@ -38,6 +38,11 @@ pub(super) enum Command {
     Quick(QuickArgs),
     /// Say everything that is wrong, ignored or changed in a script, and send nothing
     Check(CheckArgs),
+    /// Show what pyperf does, on a small service that it brings along
+    ///
+    /// Starts a booking office in Python under gunicorn, sends it more and more requests for half a minute, and ends it again.
+    /// Needs Python 3.8 and, the first time, pip's package index.
+    Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +255,21 @@ pub(super) struct ScriptArgs {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) script: ScriptArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Folder for the results [default: pyperf-demo-DATE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Three seconds in place of half a minute
+    #[arg(long, hide = true)]
+    pub(super) short: bool,
+
+    /// Print nothing but the paths of the files
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{
-    AttachArgs, Cli, Command, ConsoleArg, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs,
+    AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs,
     RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
 };
 use crate::clock::{Clock, Moment};
@@ -38,6 +38,8 @@ pub enum Wish {
     RunWithLoad(RunWithLoad),
     /// Say what there is to say of a script.
     Check(Script),
+    /// Show what pyperf does.
+    Demo(Demo),
 }
 
 /// What to sample, and what to make of it.
@@ -158,6 +160,23 @@ pub struct RunWithLoad {
     pub lead: Duration,
 }
 
+/// A demonstration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demo {
+    /// The folder for the results; else one with the date in its name.
+    pub out: Option<PathBuf>,
+    /// Whether it is over after a few seconds.
+    pub short: bool,
+    /// The user's folder for caches, if the environment tells it: under sudo it tells root's.
+    pub caches: Option<PathBuf>,
+    /// The seed of the load.
+    pub seed: u64,
+    /// How long users may go on after an interruption.
+    pub grace: Duration,
+    /// How much to say.
+    pub verbosity: Verbosity,
+}
+
 /// Which summary of a load is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Console {
@@ -179,6 +198,7 @@ impl TryFrom<Cli> for Wish {
             Command::RunWithLoad(args) => Self::RunWithLoad(run_with_load(*args)?),
             Command::Quick(args) => Self::Run(quick(args)?),
             Command::Check(args) => Self::Check(script(args.script)),
+            Command::Demo(args) => Self::Demo(demo(args)),
         })
     }
 }
@@ -321,6 +341,25 @@ fn told(script: Script, fail_on_errors: bool, name: Option<String>, args: Tellin
         verbosity: verbosity(args.quiet),
         script,
     })
+}
+
+fn demo(args: DemoArgs) -> Demo {
+    Demo {
+        out: args.out,
+        short: args.short,
+        caches: caches(),
+        seed: new_seed(),
+        grace: Duration::from_secs(5),
+        verbosity: verbosity(args.quiet),
+    }
+}
+
+/// By the XDG base directory specification, where a relative path counts as none.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn caches() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let own = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    if caller().is_some() { None } else { own() }
 }
 
 fn script(args: ScriptArgs) -> Script {

@@ -6,7 +6,7 @@
 pub mod args;
 mod meaning;
 
-pub use meaning::{Attach, Console, Dump, Render, Rendered, Run, RunWithLoad, Wish, caller};
+pub use meaning::{Attach, Console, Demo, Dump, Render, Rendered, Run, RunWithLoad, Wish, caller};
 
 use clap::Parser;
 use clap::error::ErrorKind;

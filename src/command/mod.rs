@@ -2,6 +2,7 @@
 
 mod attach;
 mod check;
+mod demo;
 mod dump;
 mod folder;
 mod graphs;
@@ -34,5 +35,6 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
         Wish::Run(wish) => run::run(&wish),
         Wish::RunWithLoad(wish) => run_with_load::run(&wish),
         Wish::Check(wish) => check::run(&wish),
+        Wish::Demo(wish) => demo::run(&wish),
     }
 }

@@ -7,12 +7,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::load::Stops;
 use crate::problem::{Exit, Problem};
 use crate::stop::{Stop, StopReason};
+
+/// Between two looks at something that cannot wake who waits for it.
+pub(super) const TURN: Duration = Duration::from_millis(20);
 
 /// Whether the report is being written, and whether the user has given it up.
 #[derive(Clone, Debug, Default)]
@@ -68,13 +73,8 @@ pub(super) fn give_up_on_interrupt() -> Result<Writing, Problem> {
 /// `on_signal` hears which signal in a row it is, from 1, and says whether it may end the writing.
 fn take_over(on_signal: impl Fn(u32) -> bool + Send + 'static) -> Result<Writing, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(Exit::Failed, "cannot take over Ctrl+C").because(error);
-    let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    // Blocked, they wait for the thread below. nohup wants SIGHUP to be nothing at all.
-    block(&signals).map_err(|error| failed(&error))?;
-    if hangup_is_ignored() {
-        signals.retain(|signal| *signal != Signal::SIGHUP);
-    }
-    let wanted: SigSet = signals.into_iter().collect();
+    // Blocked, they wait for the thread below.
+    let wanted = block_interrupts().map_err(|error| failed(&error))?;
     let writing = Writing::default();
     let seen = writing.clone();
     // It waits for as long as the program runs, and ends with it.
@@ -90,10 +90,56 @@ fn take_over(on_signal: impl Fn(u32) -> bool + Send + 'static) -> Result<Writing
     waiter.map(|_| writing).map_err(|error| failed(&error))
 }
 
+/// The same signals for what a command does before it samples or sends: it looks whether one has come.
+///
+/// Those that come after the last look are left for who takes over next.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    arrived: SignalFd,
+}
+
+impl Interrupts {
+    /// From now on the signals do nothing but wait to be seen.
+    pub(super) fn watch() -> Result<Self, Problem> {
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        block_interrupts()
+            .and_then(|wanted| SignalFd::with_flags(&wanted, flags))
+            .map(|arrived| Self { arrived })
+            .map_err(|error| Problem::new(Exit::Failed, "cannot take over Ctrl+C").because(&error))
+    }
+
+    /// Waits for a moment.
+    ///
+    /// # Errors
+    ///
+    /// When a signal has come.
+    pub(super) fn pause(&self) -> Result<(), Problem> {
+        thread::park_timeout(TURN);
+        match self.arrived.read_signal() {
+            Ok(Some(signal)) => {
+                let terminated = signal.ssi_signo == Signal::SIGTERM as u32;
+                let exit = if terminated { Exit::Terminated } else { Exit::Interrupted };
+                Err(Problem::new(exit, "interrupted before there was anything to show"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Makes Ctrl+Z harmless: a pyperf that is stopped while it holds a process stopped would keep it so.
 pub(super) fn never_suspend() -> Result<(), Problem> {
     block(&[Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU])
         .map_err(|error| Problem::new(Exit::Failed, "cannot block Ctrl+Z").because(&error))
+}
+
+/// Blocks what asks for the end, and says which signals do: nohup wants SIGHUP to be nothing at all.
+fn block_interrupts() -> nix::Result<SigSet> {
+    let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    block(&signals)?;
+    if hangup_is_ignored() {
+        signals.retain(|signal| *signal != Signal::SIGHUP);
+    }
+    Ok(signals.into_iter().collect())
 }
 
 fn block(signals: &[Signal]) -> nix::Result<()> {

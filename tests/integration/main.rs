@@ -10,6 +10,7 @@ mod churn;
 mod containers;
 mod corpus;
 mod damaged;
+mod demo;
 mod dump;
 mod idle;
 mod listening;

@@ -22,8 +22,16 @@ fn it_runs_in_a_clean_home_and_leaves_only_its_results_and_its_environment() {
     home.assert_nothing_runs(&finished);
     assert_eq!(home.dir.names(), ["cache", "home", "results", "temporary"]);
     assert_eq!(names(&home.dir.join("home")), [""; 0]);
-    assert!(names(&home.dir.join("results")).contains(&"server.log".to_owned()));
+    let results = names(&home.dir.join("results"));
+    for file in ["report.json", "report.txt", "run.pyperf", "server.log"] {
+        assert!(results.contains(&file.to_owned()), "{file} is missing in {results:?}");
+    }
+    assert!(results.iter().any(|file| file.starts_with("profile-")), "{results:?}");
     assert_eq!(home.environments().len(), 1);
+
+    // A recording is never written over.
+    home.demo(&["--short"]).run().ended_with(1).says(&["results/run.pyperf exists already"]);
+    fs::remove_dir_all(home.dir.join("results")).expect("the folder is ours");
 
     // No package index is needed the second time.
     let again = home.demo(&["--short", "-q"]).env("PIP_INDEX_URL", "http://127.0.0.1:9/").run().succeeded();

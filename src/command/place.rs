@@ -36,6 +36,9 @@ impl Place {
         if path.file_name().is_none() {
             return Err("it names no file");
         }
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") && !path.is_dir() {
+            return Err("there is no such folder");
+        }
         match fs::symlink_metadata(path).map(|metadata| metadata.file_type()) {
             Err(_) => Ok(Self::File),
             Ok(kind) if kind.is_file() || kind.is_symlink() => Ok(Self::File),

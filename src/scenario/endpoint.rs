@@ -18,14 +18,6 @@ pub struct Endpoint {
     pub name: Option<String>,
 }
 
-impl Endpoint {
-    /// The name, or method and path.
-    #[must_use]
-    pub fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("{} {}", self.method, self.path))
-    }
-}
-
 /// The number of an endpoint.
 pub type EndpointId = Id<Endpoint>;
 
@@ -111,6 +103,6 @@ mod tests {
         assert_eq!(path("{{ whole }}"), pair("{{ whole }}", ""));
         let one = endpoints.add("GET", "/a", Some("list"), "");
         assert_eq!(endpoints.add("GET", "/a", Some("list"), ""), one);
-        assert_eq!(endpoints.get(one).map(Endpoint::label).as_deref(), Some("list"));
+        assert_eq!(endpoints.get(one).and_then(|endpoint| endpoint.name.as_deref()), Some("list"));
     }
 }

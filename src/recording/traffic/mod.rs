@@ -82,10 +82,11 @@ pub struct EndpointLabel {
 }
 
 impl EndpointLabel {
-    /// The name, or method and path.
+    /// The name, or method and address; what sounds like a secret in it is hidden.
     #[must_use]
     pub fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("{} {}", self.method, self.path))
+        let address = || crate::redact::text(&format!("{} {}{}", self.method, self.path, self.query));
+        self.name.clone().unwrap_or_else(address)
     }
 }
 

@@ -28,7 +28,6 @@ pub(super) fn part(report: &LoadReport<'_>) -> Value {
     let failures = traffic.failures.sorted();
     json!({
         "version": VERSION,
-        "labels": report.labels.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text.as_str()))).collect::<Map<_, _>>(),
         "seed": traffic.seed,
         "target": redact::text(&traffic.target),
         "labels": report.labels.iter().map(|(name, text)| ((*name).to_owned(), text.as_str().into())).collect::<Map<_, _>>(),

@@ -37,10 +37,17 @@ pub(super) fn text(report: &LoadReport<'_>, zone: &TimeZone) -> String {
         let percent = share(float(*count) * 100.0, float(numbers.users.created));
         let _ = writeln!(out, "    {name}: {count} ({}%)", decimals(percent, 3));
     }
-    list(&mut out, "Codes", numbers.codes.iter());
+    list(&mut out, "Codes", numbers.codes.iter().take(MOST_CODES));
+    let more: u64 = numbers.codes.values().skip(MOST_CODES).sum();
+    if more > 0 {
+        let _ = writeln!(out, "    (others): {more}");
+    }
     errors(&mut out, numbers);
     out
 }
+
+/// Different codes that are listed; a server that makes them up has hundreds.
+const MOST_CODES: usize = 60;
 
 /// The errors by name; of very many kinds, as of addresses that are all different, the most frequent.
 fn errors(out: &mut String, numbers: &Numbers) {

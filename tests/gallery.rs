@@ -7,7 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const RENDERED: &[(&str, &str)] = &[("flamegraph", "profile.svg"), ("collapsed", "profile.txt")];
+/// What is drawn of every recording, and of those that have phases: the arguments, and the file.
+const RENDERED: &[(&[&str], &str)] = &[(&["-f", "flamegraph"], "profile.svg"), (&["-f", "collapsed"], "profile.txt")];
+const RENDERED_BY_PHASE: &[(&[&str], &str)] = &[
+    (&["-f", "flamegraph", "--by", "phase"], "profile.svg"),
+    (&["-f", "flamegraph", "--phase", "Sustained max load"], "sustained.svg"),
+    (&["--diff", "Warm up", "Sustained max load"], "grew.svg"),
+    (&["--text"], "report.txt"),
+];
 
 fn recordings() -> Vec<PathBuf> {
     let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
@@ -20,9 +27,12 @@ fn every_case_is_what_pyperf_draws_today() {
     let recordings = recordings();
     assert!(!recordings.is_empty(), "the gallery is empty");
     for recording in recordings {
-        for (format, name) in RENDERED {
+        let has_phases = recording.parent().is_some_and(|case| case.ends_with("demo"));
+        for (arguments, name) in if has_phases { RENDERED_BY_PHASE } else { RENDERED } {
             let mut pyperf = Command::new(env!("CARGO_BIN_EXE_pyperf"));
-            let drawn = pyperf.arg("report").arg(&recording).args(["-f", format, "-o", "-"]).output().expect("it runs");
+            // Times of day are those of one place, wherever the test runs; what goes to a file says nothing beside it.
+            pyperf.arg("report").arg(&recording).args(*arguments).args(["-q", "-o", "-"]).env("TZ", "UTC");
+            let drawn = pyperf.output().expect("it runs");
             assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
             let committed = recording.with_file_name(name);
             if std::env::var("PYPERF_BLESS").is_ok() {

@@ -117,7 +117,9 @@ fn diff(
         return Err(Problem::new(Exit::Failed, "one of the two phases took no time"));
     };
     let ui = Ui::new(wish.verbosity);
-    ui.result(&diff.table(&wish.view.selection));
+    let table = diff.table(&wish.view.selection);
+    // Where the graph itself goes to standard output, nothing else may.
+    if path == Path::new("-") { ui.remark(&table) } else { ui.result(&table) }
     let fill = |to: &mut dyn Write| diff.flamegraph(&wish.view, to);
     output::deliver(ui, &fill, "red grew, blue shrank", path, writing)
 }

@@ -6,7 +6,7 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | text and its places | [`source`], [`finding`], [`yaml`], [`node`], [`section`] |
+//! | text and its places | [`files`], [`source`], [`finding`], [`yaml`], [`node`], [`section`] |
 //! | the whole | [`load`], [`script`], [`review`] |
 //! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`publish`], [`length`] |
 //! | what users do | [`flow`], [`request`], [`endpoint`], [`capture`], [`expect`] |
@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod expect;
 pub mod expression;
 pub mod extract;
+pub mod files;
 pub mod finding;
 pub mod flow;
 pub mod javascript;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::files;
 use super::finding::Findings;
 use super::node::Node;
 use super::section::{Section, one_or_more, text, truth};
@@ -144,11 +145,7 @@ struct Layout {
 }
 
 fn rows(path: &Path, layout: Layout) -> Result<Vec<Vec<Value>>, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > LARGEST {
-        return Err(format!("it has more than {} MiB", LARGEST >> 20));
-    }
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    let text = files::read(path, LARGEST)?;
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(layout.skip_header)

@@ -6,7 +6,7 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | text and its places | [`files`], [`source`], [`finding`], [`yaml`], [`node`], [`section`] |
+//! | text and its places | [`files`], [`source`], [`finding`], [`excerpt`], [`yaml`], [`node`], [`section`] |
 //! | the whole | [`load`], [`script`], [`review`] |
 //! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`publish`], [`length`] |
 //! | what users do | [`flow`], [`request`], [`endpoint`], [`capture`], [`expect`] |
@@ -15,6 +15,7 @@
 pub mod capture;
 mod config;
 pub mod endpoint;
+pub mod excerpt;
 pub mod expect;
 pub mod expression;
 pub mod extract;

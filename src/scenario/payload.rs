@@ -245,7 +245,9 @@ mod tests {
         assert_eq!(table(&mut room, 1), Ok(()));
         assert_eq!((room.cells, room.text), (5, 4));
         assert!(table(&mut room, 1).is_err_and(|why| why.contains("64 MiB")));
-        assert!(table(&mut Room { cells: 9, text: 12 }, NAMED).is_err_and(|why| why.contains("5 million cells (1 mil")));
+        assert!(
+            table(&mut Room { cells: 9, text: 12 }, NAMED).is_err_and(|why| why.contains("5 million cells (1 mil"))
+        );
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn is_below_secret(sources: &Sources, span: Span) -> bool {
         let Some((outside, name)) = key(above) else { continue };
         let indent = above.len() - above.trim_start_matches([' ', '\t', '-']).len();
         if indent < inside {
-            if name.is_some_and(redact::is_secret) {
+            if name.is_some_and(is_secret) {
                 return true;
             }
             inside = outside;
@@ -156,7 +156,7 @@ impl Line {
             let end = self.end(word.end + 1, |letter| letter.is_whitespace() || "'\",;)}]".contains(letter));
             self.hide(word.end..end);
             end
-        } else if self.keys && redact::is_secret(&name) {
+        } else if self.keys && is_secret(&name) {
             self.assigned(word.end, in_brackets)
         } else {
             word.end
@@ -180,7 +180,11 @@ impl Line {
             _ if in_brackets => (start, self.end(start, |letter| ",}]".contains(letter))),
             _ => (start, self.letters.len()),
         };
-        self.hide(shown..end);
+        // The words of the scheme are no secret.
+        let scheme = ["Bearer ", "Basic "]
+            .into_iter()
+            .find(|word| word.chars().eq(self.letters[shown..end].iter().copied().take(word.len())));
+        self.hide(shown + scheme.map_or(0, str::len)..end);
         end
     }
 
@@ -220,6 +224,11 @@ impl Line {
     }
 }
 
+/// Whether a key announces a secret. One of Artillery's own only sounds so.
+fn is_secret(key: &str) -> bool {
+    key != "cookieJarOptions" && redact::is_secret(key)
+}
+
 fn is_of_word(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_' || letter == '-'
 }
@@ -238,7 +247,7 @@ mod tests {
             ("  password: a, b # c", "  password: •• • • •"),
             ("\"token\": \"a\\\"b\", \"n\": 1", "\"token\": \"••••\", \"n\": 1"),
             ("'X-Api-Key': 'it''s', n: 1", "'X-Api-Key': '•••••', n: 1"),
-            ("Authorization: \"Bearer {{ token }}x\"", "Authorization: \"•••••• {{ token }}•\""),
+            ("Authorization: \"Bearer {{ token }}x\"", "Authorization: \"Bearer {{ token }}•\""),
             ("target: http://me:pw@host/a@b", "target: http://•••••@host/a@b"),
             ("cookie: { sid: \"}\", b: [1] }, url: /", "cookie: { •••• •••• •• ••• }, url: /"),
             ("{ json: $.token, as: token }", "{ json: $.token, as: token }"),

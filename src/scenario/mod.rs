@@ -7,7 +7,7 @@
 //! | what | where |
 //! | --- | --- |
 //! | text and its places | [`files`], [`source`], [`finding`], [`excerpt`], [`yaml`], [`node`], [`section`] |
-//! | the whole | [`load`], [`script`], [`review`] |
+//! | the whole | [`load`], [`script`], [`review`], [`secrets`] |
 //! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`publish`], [`length`] |
 //! | what users do | [`flow`], [`request`], [`endpoint`], [`capture`], [`expect`] |
 //! | what is evaluated later | [`template`], [`variables`], [`path`], [`expression`], [`extract`], [`jsonpath`], [`pattern`], [`javascript`] |
@@ -37,6 +37,7 @@ pub mod request;
 pub mod review;
 mod scenarios;
 pub mod script;
+pub mod secrets;
 pub mod section;
 pub mod settings;
 pub mod source;

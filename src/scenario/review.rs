@@ -124,7 +124,9 @@ impl Review<'_> {
         match &node.kind {
             Kind::List(nodes) => {
                 let place = if place == Place::Text { place } else { Place::Item };
-                nodes.iter().for_each(|node| self.node(node, place));
+                for node in nodes {
+                    self.node(node, place);
+                }
             }
             Kind::Map(entries) => {
                 for entry in entries {

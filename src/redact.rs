@@ -37,7 +37,9 @@ pub fn value(name: &str, value: &str) -> String {
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    SECRET.iter().any(|part| name.contains(part))
+    // `pass` is one as a word of its own, which it is not in `bypass` or `passengers`.
+    let has_pass = || name.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == "pass");
+    SECRET.iter().any(|part| name.contains(part)) || has_pass()
 }
 
 /// Hides what follows a secret's name inside a text.
@@ -164,6 +166,8 @@ mod tests {
     fn a_secret_s_name_hides_its_value() {
         assert_eq!(value("access_token", "'eyJ0'"), HIDDEN);
         assert_eq!(value("PASSWORD", "'hunter2'"), HIDDEN);
+        assert_eq!(value("db_pass", "'hunter2'"), HIDDEN);
+        assert_eq!(value("passengers", "'2'"), "'2'");
         assert_eq!(value("path", "'/appointments'"), "'/appointments'");
     }
 

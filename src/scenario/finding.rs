@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use super::excerpt::{excerpt, without_users};
 use super::source::{Sources, Span};
 use crate::printable::printable;
 
@@ -142,8 +143,8 @@ impl Finding {
 
     /// As compilers write it: the sentence, the place, the line, and a mark below it.
     fn write(&self, sources: &Sources, text: &mut String) {
-        let _ = writeln!(text, "{}: {}", self.severity.word(), printable(&self.sentence, 400));
-        let beside = self.beside.as_ref().map(|beside| printable(beside, 400)).unwrap_or_default();
+        let _ = writeln!(text, "{}: {}", self.severity.word(), printable(&without_users(&self.sentence), 400));
+        let beside = self.beside.as_ref().map(|beside| printable(&without_users(beside), 400)).unwrap_or_default();
         let Some(span) = self.span else {
             if !beside.is_empty() {
                 let _ = writeln!(text, "  {beside}");
@@ -157,7 +158,7 @@ impl Finding {
         let skipped = if column + 20 > WIDEST { column.saturating_sub(40) } else { 0 };
         // A tab is as wide as the mark takes it to be.
         let shown = |letter| if letter == '\t' { ' ' } else { letter };
-        let line: String = sources.line(span).chars().skip(skipped).take(WIDEST + 1).map(shown).collect();
+        let line: String = excerpt(sources, span).chars().skip(skipped).take(WIDEST + 1).map(shown).collect();
         let _ = writeln!(text, "{number} | {}", printable(&line, WIDEST).trim_end());
         let mark = "^".repeat((span.length.max(1) as usize).min(WIDEST));
         let margin = " ".repeat(number.len());
@@ -204,6 +205,18 @@ ignored: nothing else
         }
         let expected = "note: read so\n  --> a.yaml:1:1\n1 | x: 1\n  | ^\n  and at a.yaml:2:1, a.yaml:3:1\n";
         assert_eq!((findings.text(&sources).as_str(), findings.count(Severity::Changed)), (expected, 1));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let mut sources = Sources::default();
+        let source = sources.add("a.yaml", "auth: { pass: hunter2hunter2, usr: \"{{ user }}\" }");
+        let mut findings = Findings::default();
+        findings.error(Span { source, line: 1, column: 31, length: 3 }, "no address: http://me:hunter2@host", "");
+        let expected = "error: no address: http://••••••••••@host\n  --> a.yaml:1:31\n\
+                        1 | auth: { pass: ••••••••••••••, usr: \"{{ user }}\" }\n\
+                        \u{20} |                               ^^^\n";
+        assert_eq!(findings.text(&sources), expected);
     }
 
     #[test]

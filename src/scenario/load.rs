@@ -9,6 +9,7 @@ use std::string::FromUtf8Error;
 
 use serde_json::{Value, json};
 
+use super::files;
 use super::finding::Findings;
 use super::node::{Kind, Lists, Node, lay_over};
 use super::review;
@@ -26,7 +27,7 @@ pub struct Wanted {
     pub files: Vec<PathBuf>,
     /// A script that is in no file.
     pub text: Option<String>,
-    /// A further file, laid over all of them; paths in the script are relative to its folder then.
+    /// A further file, laid over all of them. `$dirname` is its folder; paths in the script stay relative to the first file.
     pub config: Option<PathBuf>,
     /// Which of `config.environments` is laid over `config`.
     pub environment: Option<String>,
@@ -154,13 +155,7 @@ impl Loading<'_> {
     }
 
     fn read(&mut self, path: &Path, what: &str) -> Option<String> {
-        let size = std::fs::metadata(path).map(|metadata| metadata.len());
-        let text = match size {
-            Ok(size) if size > yaml::LARGEST as u64 => Err(format!("it has more than {} KiB", yaml::LARGEST >> 10)),
-            Ok(_) => std::fs::read(path).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match text.map(String::from_utf8) {
+        match files::read(path, yaml::LARGEST as u64).map(String::from_utf8) {
             Ok(Ok(text)) => return Some(text),
             Ok(Err(error)) => self.say_not_utf8(path, what, &error),
             Err(why) => self.findings.error(None, format!("cannot read the {what} {}", path.display()), &why),

@@ -6,8 +6,8 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | text and its places | [`source`], [`finding`], [`yaml`], [`node`], [`section`] |
-//! | the whole | [`load`], [`script`], [`review`] |
+//! | text and its places | [`files`], [`source`], [`finding`], [`excerpt`], [`yaml`], [`node`], [`section`] |
+//! | the whole | [`load`], [`script`], [`review`], [`secrets`] |
 //! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`publish`], [`length`] |
 //! | what users do | [`flow`], [`request`], [`endpoint`], [`capture`], [`expect`] |
 //! | what is evaluated later | [`template`], [`variables`], [`path`], [`expression`], [`extract`], [`jsonpath`], [`pattern`], [`javascript`] |
@@ -15,9 +15,11 @@
 pub mod capture;
 mod config;
 pub mod endpoint;
+pub mod excerpt;
 pub mod expect;
 pub mod expression;
 pub mod extract;
+pub mod files;
 pub mod finding;
 pub mod flow;
 pub mod javascript;
@@ -35,6 +37,7 @@ pub mod request;
 pub mod review;
 mod scenarios;
 pub mod script;
+pub mod secrets;
 pub mod section;
 pub mod settings;
 pub mod source;

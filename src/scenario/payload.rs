@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::files;
 use super::finding::Findings;
 use super::node::Node;
 use super::section::{Section, one_or_more, text, truth};
@@ -12,7 +13,13 @@ use super::source::Span;
 use super::yaml::float;
 
 /// The largest file of rows.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 64 << 20;
+
+/// How much all payloads of a script may hold together: a cell takes many times the room of its text.
+const MOST: Room = Room { cells: 5_000_000, text: 64 << 20 };
+
+/// What a cell of a map weighs: it holds the name of its field besides.
+const NAMED: usize = 5;
 
 /// The rows of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,13 +55,20 @@ pub struct Payloads {
 /// Reads `config.payload`; paths are relative to `folder`.
 pub fn read(node: &Node, folder: &Path, findings: &mut Findings) -> Payloads {
     let mut payloads = Payloads::default();
+    let mut room = MOST;
     for node in one_or_more(node) {
-        read_one(node, folder, &mut payloads, findings);
+        read_one(node, folder, &mut payloads, &mut room, findings);
     }
     payloads
 }
 
-fn read_one(node: &Node, folder: &Path, payloads: &mut Payloads, findings: &mut Findings) -> Option<()> {
+fn read_one(
+    node: &Node,
+    folder: &Path,
+    payloads: &mut Payloads,
+    room: &mut Room,
+    findings: &mut Findings,
+) -> Option<()> {
     let mut section = Section::of(node, "a payload", findings)?;
     let path = section.take("path");
     let fields: Vec<String> = section
@@ -65,13 +79,18 @@ fn read_one(node: &Node, folder: &Path, payloads: &mut Payloads, findings: &mut 
     let mut flag = |key, default, findings: &mut Findings| {
         section.take(key).map_or(default, |node| truth(node, key, findings).unwrap_or(default))
     };
-    let layout = Layout {
+    let mut layout = Layout {
+        columns: fields.len(),
+        weight: 1,
         skip_header: flag("skipHeader", false, findings),
         cast: flag("cast", true, findings),
         skip_empty: flag("skipEmptyLines", true, findings),
         delimiter: b',',
     };
     let load_all = flag("loadAll", false, findings);
+    if load_all {
+        (layout.columns, layout.weight) = if fields.is_empty() { (usize::MAX, 1) } else { (fields.len(), NAMED) };
+    }
     let name = section.take("name").and_then(|node| text(node, "the name of a payload", findings));
     let delimiter = section.take("delimiter").map_or(Some(b','), |node| delimiter(node, findings))?;
     section.without_effect("options", "name the options here: delimiter, skipHeader, cast, skipEmptyLines", findings);
@@ -82,7 +101,7 @@ fn read_one(node: &Node, folder: &Path, payloads: &mut Payloads, findings: &mut 
         return None;
     };
     let written = text(path, "path", findings)?;
-    let rows = rows(&folder.join(&written), Layout { delimiter, ..layout })
+    let rows = rows(&folder.join(&written), Layout { delimiter, ..layout }, room)
         .map_err(|why| findings.error(path.span, format!("cannot read the payload {written}"), &why))
         .ok()?;
     if rows.is_empty() {
@@ -137,31 +156,60 @@ fn whole(fields: &[String], rows: Vec<Vec<Value>>) -> Value {
 
 #[derive(Clone, Copy)]
 struct Layout {
+    /// How many columns are kept.
+    columns: usize,
+    /// How many cells a cell counts as.
+    weight: usize,
     skip_header: bool,
     cast: bool,
     skip_empty: bool,
     delimiter: u8,
 }
 
-fn rows(path: &Path, layout: Layout) -> Result<Vec<Vec<Value>>, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > LARGEST {
-        return Err(format!("it has more than {} MiB", LARGEST >> 20));
+/// What there is still room for.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    cells: usize,
+    /// In bytes.
+    text: usize,
+}
+
+impl Room {
+    /// Takes the room of a row; one without cells counts as one cell.
+    fn take(&mut self, row: &[Value], weight: usize) -> Result<(), String> {
+        let text: usize = row.iter().filter_map(Value::as_str).map(str::len).sum();
+        let cells = self.cells.checked_sub(row.len().max(1).saturating_mul(weight));
+        self.cells = cells.ok_or_else(|| {
+            let (all, named) = (MOST.cells / 1_000_000, MOST.cells / NAMED / 1_000_000);
+            format!("the payloads of a script have at most {all} million cells ({named} million as maps by `loadAll`)")
+        })?;
+        let text = self.text.checked_sub(text);
+        self.text = text.ok_or_else(|| format!("the payloads of a script have at most {} MiB", MOST.text >> 20))?;
+        Ok(())
     }
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+}
+
+fn rows(path: &Path, layout: Layout, room: &mut Room) -> Result<Vec<Vec<Value>>, String> {
+    let text = files::read(path, LARGEST)?;
+    table(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text), layout, room)
+}
+
+fn table(text: &[u8], layout: Layout, room: &mut Room) -> Result<Vec<Vec<Value>>, String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(layout.skip_header)
         .delimiter(layout.delimiter)
         .flexible(true)
         .from_reader(text);
     let mut rows = Vec::new();
-    for record in reader.byte_records() {
-        let record = record.map_err(|error| error.to_string())?;
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
         if layout.skip_empty && record.iter().all(<[u8]>::is_empty) {
             continue;
         }
-        rows.push(record.iter().map(|cell| value(&String::from_utf8_lossy(cell), layout.cast)).collect());
+        let cells = record.iter().take(layout.columns);
+        let row: Vec<Value> = cells.map(|cell| value(&String::from_utf8_lossy(cell), layout.cast)).collect();
+        room.take(&row, layout.weight)?;
+        rows.push(row);
     }
     Ok(rows)
 }
@@ -178,6 +226,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    const PLAIN: Layout =
+        Layout { columns: 2, weight: 1, skip_header: false, cast: true, skip_empty: true, delimiter: b',' };
+
+    #[test]
+    fn only_the_columns_that_have_names_are_kept() {
+        let rows = |columns| table(b"1,b,c\n2\n\n", Layout { columns, ..PLAIN }, &mut MOST.clone());
+        assert_eq!(rows(2), Ok(vec![vec![json!(1), json!("b")], vec![json!(2)]]));
+        assert_eq!(rows(0), Ok(vec![vec![], vec![]]));
+        assert_eq!(rows(usize::MAX).map(|rows| rows[0].len()), Ok(3));
+    }
+
+    #[test]
+    fn the_room_for_rows_has_an_end() {
+        let table = |room: &mut Room, weight| table(b"aa,bb\ncc,dd\n", Layout { weight, ..PLAIN }, room).map(|_| ());
+        let mut room = Room { cells: 9, text: 12 };
+        assert_eq!(table(&mut room, 1), Ok(()));
+        assert_eq!((room.cells, room.text), (5, 4));
+        assert!(table(&mut room, 1).is_err_and(|why| why.contains("64 MiB")));
+        assert!(
+            table(&mut Room { cells: 9, text: 12 }, NAMED).is_err_and(|why| why.contains("5 million cells (1 mil"))
+        );
+    }
 
     #[test]
     fn cells_that_look_like_numbers_become_numbers() {

@@ -11,6 +11,9 @@ use super::publish::{self, Publication};
 use super::section::{Section, number, one_or_more, text, truth};
 use super::source::Span;
 
+/// The threshold of `apdex` where the script names none.
+const SATISFIED: Duration = Duration::from_millis(500);
+
 /// Which plugins are on, and how they are set.
 #[derive(Clone, Debug, Default)]
 pub struct Plugins {
@@ -267,12 +270,18 @@ fn by_endpoint(node: &Node, findings: &mut Findings) -> Option<ByEndpoint> {
 
 fn threshold(node: &Node, findings: &mut Findings) -> Option<Duration> {
     if matches!(node.kind, Kind::Null) {
-        return Some(Duration::from_millis(500));
+        return Some(SATISFIED);
     }
     let mut section = Section::of(node, "`apdex`", findings)?;
-    let threshold = section.take("threshold").map_or(Some(500.0), |node| number(node, "threshold", findings));
+    let written = section.take("threshold");
     section.end(findings);
-    threshold.and_then(|millis| Duration::try_from_secs_f64(millis / 1000.0).ok())
+    let Some(node) = written else { return Some(SATISFIED) };
+    let millis = number(node, "threshold", findings)?;
+    let threshold = Duration::try_from_secs_f64(millis / 1000.0).ok().filter(|length| !length.is_zero());
+    if threshold.is_none() {
+        findings.error(node.span, "a threshold is more than 0 ms", "");
+    }
+    threshold
 }
 
 #[cfg(test)]

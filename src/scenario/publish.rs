@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use url::Url;
 
+use super::files;
 use super::finding::Findings;
 use super::node::{Kind, Node};
 use super::section::{Section, closest, count, one_or_more, text};
@@ -219,8 +220,8 @@ fn is_label(name: &str) -> bool {
 fn authorities(node: &Node, folder: &Path, findings: &mut Findings) -> Option<String> {
     let name = text(node, "ca", findings)?;
     let path = Some(folder.join(&name)).filter(|path| path.exists()).unwrap_or_else(|| (&name).into());
-    let pem = std::fs::read_to_string(&path);
-    pem.map_err(|error| findings.error(node.span, format!("cannot read {}", path.display()), &error.to_string())).ok()
+    let pem = files::read_text(&path, files::LARGEST_PEM);
+    pem.map_err(|why| findings.error(node.span, format!("cannot read {}", path.display()), &why)).ok()
 }
 
 fn statsd(mut section: Section<'_>, dialect: Dialect, findings: &mut Findings) -> Option<Statsd> {

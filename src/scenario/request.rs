@@ -10,6 +10,7 @@ use super::capture::{self, Capture, Match};
 use super::endpoint::{EndpointId, Endpoints};
 use super::expect::{self, Expectation};
 use super::expression::Expression;
+use super::files;
 use super::finding::Findings;
 use super::node::{Entry, Kind, Node};
 use super::section::{Section, number, text, truth};
@@ -296,14 +297,8 @@ fn part(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<Part> {
 fn file(node: &Node, folder: &Path, findings: &mut Findings) -> Option<(String, Arc<[u8]>)> {
     let written = text(node, "fromFile", findings)?;
     let path = folder.join(&written);
-    let read = std::fs::metadata(&path).map_err(|error| error.to_string()).and_then(|metadata| {
-        if metadata.len() > LARGEST_FILE {
-            return Err(format!("it has more than {} MiB", LARGEST_FILE >> 20));
-        }
-        std::fs::read(&path).map_err(|error| error.to_string())
-    });
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match read {
+    match files::read(&path, LARGEST_FILE) {
         Ok(bytes) => Some((name, bytes.into())),
         Err(why) => {
             findings.error(node.span, format!("cannot read {written}"), &why);

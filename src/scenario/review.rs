@@ -7,6 +7,7 @@ use super::finding::Findings;
 use super::node::{Kind, Node};
 use super::path::Path;
 use super::script::Script;
+use super::secrets::Secrets;
 use super::source::Span;
 use super::template::Template;
 use crate::redact;
@@ -24,7 +25,7 @@ const BUILT_IN: [&str; 9] = [
     "$loopCount",
 ];
 
-/// Looks through the flows. Returns the values of environment variables that sound like secrets.
+/// Looks through the flows. Returns the values that must not be shown.
 pub fn flows(
     root: &Node,
     script: Option<&Script>,
@@ -42,10 +43,11 @@ pub fn flows(
     let parts = || ["before", "scenarios", "after"].into_iter().filter_map(|key| root.get(key));
     parts().for_each(|node| collect_names(node, &mut known));
     let check_names = script.is_some() && !has_processor;
-    let mut review = Review { known, check_names, environ, findings, secrets: BTreeSet::new() };
-    parts().chain(defaults(root)).for_each(|node| review.node(node));
-    review.config(root);
-    review.secrets.into_iter().collect()
+    let mut review = Review { known, check_names, environ, findings, secrets: Secrets::default() };
+    parts().chain(defaults(root)).for_each(|node| review.node(node, Place::Text));
+    review.secrets.script(root);
+    review.secrets.environ(environ);
+    review.secrets.list()
 }
 
 /// Parts of `config` that are rendered for each user.
@@ -86,30 +88,58 @@ pub(super) fn say_unset(name: &str, span: Span, findings: &mut Findings) {
     findings.error(span, sentence, &format!("set it: {name}=… pyperf run …, or --dotenv FILE"));
 }
 
+/// Where a template stands, which decides what becomes of one that is undefined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is made a text.
+    Text,
+    /// It is a document.
+    Document,
+    /// An item of a list in a document.
+    Item,
+    /// The value of a key in a document.
+    Key,
+}
+
+impl Place {
+    fn below(self, key: &str) -> Self {
+        match self {
+            Self::Text if matches!(key, "json" | "body") => Self::Document,
+            Self::Text => Self::Text,
+            Self::Document | Self::Item | Self::Key => Self::Key,
+        }
+    }
+}
+
 struct Review<'a> {
     known: BTreeSet<String>,
     check_names: bool,
     environ: &'a BTreeMap<String, String>,
     findings: &'a mut Findings,
-    secrets: BTreeSet<String>,
+    secrets: Secrets,
 }
 
 impl Review<'_> {
-    fn node(&mut self, node: &Node) {
+    fn node(&mut self, node: &Node, place: Place) {
         match &node.kind {
-            Kind::List(nodes) => nodes.iter().for_each(|node| self.node(node)),
-            Kind::Map(entries) => {
-                for entry in entries {
-                    self.text(&entry.key, entry.span);
-                    self.node(&entry.value);
+            Kind::List(nodes) => {
+                let place = if place == Place::Text { place } else { Place::Item };
+                for node in nodes {
+                    self.node(node, place);
                 }
             }
-            Kind::Text(text) => self.text(text, node.span),
+            Kind::Map(entries) => {
+                for entry in entries {
+                    self.text(&entry.key, entry.span, Place::Text);
+                    self.node(&entry.value, place.below(&entry.key));
+                }
+            }
+            Kind::Text(text) => self.text(text, node.span, place),
             _ => {}
         }
     }
 
-    fn text(&mut self, text: &str, span: Span) {
+    fn text(&mut self, text: &str, span: Span, place: Place) {
         if !text.contains("{{") {
             return;
         }
@@ -118,35 +148,26 @@ impl Review<'_> {
             let beside = "there are $randomNumber(min, max) and $randomString(length)";
             self.findings.error(span, format!("there is no function `{name}`"), beside);
         });
-        template.names(&mut |path| self.name(path, span));
+        let beside = match (place, &template) {
+            (Place::Key, Template::Whole(_)) => "the key is left out",
+            (Place::Item, Template::Whole(_)) => "it will be `null`",
+            _ => "it will be `undefined`",
+        };
+        template.names(&mut |path| self.name(path, span, beside));
         if template.is_fixed() && text.contains("}}") {
             let beside = "a template is a name or a function, without operators";
             self.findings.changed(span, "this is no template and stays as it is written", beside);
         }
     }
 
-    fn name(&mut self, path: &Path, span: Span) {
+    fn name(&mut self, path: &Path, span: Span, beside: &str) {
         if let Some(name) = unset(path, self.environ) {
             say_unset(&name, span, self.findings);
         } else if let Some(value) = environment_variable(path).filter(|name| redact::is_secret(name)) {
-            self.secrets.extend(self.environ.get(value).filter(|value| value.len() > 7).cloned());
+            self.environ.get(value).into_iter().for_each(|value| self.secrets.add(value));
         } else if self.check_names && !self.known.contains(path.first()) {
             let sentence = format!("`{}` is set nowhere in the script", path.first());
-            self.findings.changed(span, sentence, "it will be `undefined`");
+            self.findings.changed(span, sentence, beside);
         }
-    }
-
-    /// `config` is rendered by now, so its secrets are found by the names of its keys.
-    fn config(&mut self, root: &Node) {
-        let variables = root.get("config").and_then(|config| config.get("variables"));
-        for entry in variables.into_iter().flat_map(Node::entries).filter(|entry| redact::is_secret(&entry.key)) {
-            if let Some(value) = entry.value.as_text().filter(|value| value.len() > 7) {
-                self.secrets.insert(value.to_owned());
-            }
-        }
-        // Secrets that came into `config` from the environment.
-        let text = |name: &String| redact::is_secret(name);
-        let secret = self.environ.iter().filter(|(name, value)| text(name) && value.len() > 7);
-        self.secrets.extend(secret.map(|(_, value)| value.clone()));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files;
 use super::finding::Findings;
 use super::length::{self, Given, Jitter};
 use super::node::{Kind, Node};
@@ -250,10 +251,10 @@ fn pem(node: &Node, folder: &Path, findings: &mut Findings) -> Option<String> {
             all.push_str(&text);
         } else {
             let path: PathBuf = folder.join(&text);
-            match std::fs::read_to_string(&path) {
+            match files::read_text(&path, files::LARGEST_PEM) {
                 Ok(pem) => all.push_str(&pem),
-                Err(error) => {
-                    findings.error(node.span, format!("cannot read {}", path.display()), &error.to_string());
+                Err(why) => {
+                    findings.error(node.span, format!("cannot read {}", path.display()), &why);
                     return None;
                 }
             }

@@ -8,7 +8,7 @@ use super::ledger::{Closed, Ledger};
 use super::publish::Outlet;
 use crate::clock::{Clock, Moment};
 use crate::recording::traffic::log::LoadHead;
-use crate::recording::traffic::{EndpointLabel, Latency, Numbers, Outcome, Progress, Tally, Traffic, Window};
+use crate::recording::traffic::{EndpointLabel, Latency, Numbers, Progress, Tally, Traffic, Window};
 use crate::scenario::endpoint::Endpoint;
 use crate::scenario::script::Script;
 
@@ -149,7 +149,6 @@ impl Books {
 
 /// Errors, and answers of 400 and more.
 fn errors(tally: &Tally) -> u64 {
-    let bad = |outcome| matches!(outcome, Outcome::Status(400..));
-    let answers = tally.series.iter().filter(|(key, _)| bad(key.outcome)).map(|(_, series)| series.count);
+    let answers = tally.codes.iter().filter(|((_, status), _)| *status >= 400).map(|(_, count)| count);
     tally.errors.values().sum::<u64>() + answers.sum::<u64>()
 }

@@ -165,7 +165,7 @@ impl User {
         let tally = ledger.tally();
         tally.exchange(key, &exchange);
         if let Some(partial) = outcome.as_ref().err().and_then(|failure| failure.partial.as_deref()) {
-            *tally.broken.entry((key.endpoint, partial.status.as_u16())).or_default() += 1;
+            tally.broke(key.endpoint, partial.status.as_u16());
         }
         if let (Some(threshold), Some(took)) = (apdex, exchange.from_send) {
             let name = if took <= threshold {

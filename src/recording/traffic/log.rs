@@ -77,7 +77,7 @@ impl RequestRow {
         };
         tally.exchange(SeriesKey { phase, scenario, endpoint, outcome }, &exchange);
         if let (true, Some(status)) = (broken, self.status) {
-            *tally.broken.entry((endpoint, status)).or_default() += 1;
+            tally.broke(endpoint, status);
         }
     }
 }

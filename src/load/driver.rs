@@ -95,7 +95,7 @@ async fn after(shared: &Arc<Shared>, stops: &Stops) {
         () = told(&stops.users) => Some("interrupted".to_owned()),
     };
     if let Some(why) = failed {
-        shared.lines.say(format!("`after` failed: {}", user.shown(&why)));
+        shared.lines.say(&format!("`after` failed: {}", user.shown(&why)));
     }
 }
 

@@ -25,12 +25,12 @@ mod timer;
 mod user;
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::http::{Proxies, SettingsError};
 use self::keeper::Keeper;
+use self::lines::Logged;
 use self::plan::Plan;
 use self::publish::Outlet;
 use self::shared::Shared;
@@ -48,7 +48,7 @@ pub struct Load {
     shared: Arc<Shared>,
     driver: JoinHandle<Result<Traffic, Broken>>,
     keeper: Option<Keeper>,
-    lines: Receiver<String>,
+    lines: Logged,
     done: Stop,
 }
 
@@ -167,9 +167,9 @@ impl Load {
         self.shared.windows_from(number)
     }
 
-    /// What scripts have logged since the last call, line by line.
+    /// What scripts have logged since the last call, line by line, fit for a terminal.
     pub fn logged(&self) -> impl Iterator<Item = String> {
-        self.lines.try_iter()
+        self.lines.take()
     }
 
     /// Sleeps for `length` or until the run is over; tells whether it is.

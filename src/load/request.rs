@@ -302,17 +302,17 @@ impl User {
             let ok: Vec<_> = judged.iter().filter(|one| one.met).map(|one| one.name).collect();
             let failed: Vec<_> = judged.iter().filter(|one| !one.met).map(|one| one.name).collect();
             let line = serde_json::json!({"url": label, "ok": ok, "failed": failed, "status": answer.status.as_u16()});
-            self.shared.lines.say(line.to_string());
+            self.shared.lines.say(&line.to_string());
             return;
         }
-        self.shared.lines.say(format!("* {} {}", request.method, printable(&label, 200)));
+        self.shared.lines.say(&format!("* {} {}", request.method, printable(&label, 200)));
         for one in judged {
             let line = if one.met {
                 format!("  ok     {} {}", one.name, one.expected)
             } else {
                 format!("  not ok {} {}, got {}", one.name, one.expected, one.got)
             };
-            self.shared.lines.say(printable(&self.shown(&line), 300));
+            self.shared.lines.say(&printable(&self.shown(&line), 300));
         }
     }
 

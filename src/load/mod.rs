@@ -20,6 +20,7 @@ pub mod plan;
 pub mod publish;
 mod request;
 mod rows;
+mod secrets;
 mod shared;
 mod timer;
 mod user;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
 };
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
@@ -14,11 +14,12 @@ use super::answer::{self, Dislike};
 use super::compose::{Composed, EXCERPT};
 use super::expectation::{self, Judged, Seen, Words};
 use super::http::{Answer, Body, Exchange, Failure as Transport, Outgoing, Target, Timings};
+use super::secrets::{self, without};
 use super::user::{Done, Failed, Mind, Place, User};
 use crate::clock::Moment;
 use crate::printable::printable;
 use crate::recording::traffic::log::RequestRow;
-use crate::recording::traffic::{self, FailureKind, Outcome, SeriesKey, Signature};
+use crate::recording::traffic::{self, FailureKind, Signature};
 use crate::redact;
 use crate::scenario::plugins::Format;
 use crate::scenario::request::Request;
@@ -27,8 +28,6 @@ use crate::scenario::template::Scope;
 
 /// Redirects that are followed, as by Artillery.
 const MOST_HOPS: usize = 10;
-/// Shorter values are not looked for: they are found in texts that have nothing to do with them.
-const SHORTEST_SECRET: usize = 8;
 /// What a server says of its own time.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// How many headers of a failing answer are kept.
@@ -136,38 +135,12 @@ impl User {
     /// Counts what became of a request.
     fn enter(&self, request: &Request, timings: &Timings, outcome: &Result<Answer, Transport>) {
         let Some(place) = self.place else { return };
-        let key = SeriesKey {
-            phase: place.phase,
-            scenario: place.scenario,
-            endpoint: request.endpoint.index(),
-            outcome: match outcome {
-                Ok(answer) => Outcome::Status(answer.status.as_u16()),
-                Err(_) => Outcome::Failed,
-            },
-        };
-        let ended = timings.done;
-        let server = outcome.as_ref().ok().and_then(|answer| server_timing(&answer.headers));
-        let exchange = traffic::Exchange {
-            ended,
-            first_byte: timings.sent.map(|sent| timings.head.unwrap_or(ended).since(sent)),
-            from_send: timings.sent.map(|sent| ended.since(sent)),
-            from_due: ended.since(timings.due),
-            queued: Some(timings.queued).filter(|queued| !queued.is_zero()),
-            dns: timings.dns,
-            connect: timings.connect,
-            tls: timings.tls,
-            body: timings.head.map(|head| ended.since(head)),
-            server,
-            bytes: timings.received,
-        };
+        let row = row(place, request, timings, outcome);
         let apdex = self.shared.script.plugins.apdex.filter(|_| outcome.is_ok());
         let mut ledger = self.shared.ledger();
         let tally = ledger.tally();
-        tally.exchange(key, &exchange);
-        if let Some(partial) = outcome.as_ref().err().and_then(|failure| failure.partial.as_deref()) {
-            tally.broke(key.endpoint, partial.status.as_u16());
-        }
-        if let (Some(threshold), Some(took)) = (apdex, exchange.from_send) {
+        row.enter(tally);
+        if let (Some(threshold), Some(took)) = (apdex, row.exchange().from_send) {
             let name = if took <= threshold {
                 "apdex.satisfied"
             } else if took <= threshold * 4 {
@@ -175,9 +148,9 @@ impl User {
             } else {
                 "apdex.frustrated"
             };
-            tally.count(name, 1, ended);
+            tally.count(name, 1, timings.done);
         }
-        ledger.request(|| row(place, request, timings, outcome, server));
+        ledger.request(|| row);
     }
 
     /// What follows from a request that had no answer.
@@ -369,15 +342,13 @@ impl User {
         });
     }
 
-    /// Values that must not be shown: those of the script, and what this user knows under a name that announces a secret, such
-    /// as a captured token or the password of its row.
+    /// Values that must not be shown: those that all share, and those of this user.
     fn secrets(&self) -> Vec<String> {
-        let mut secrets = self.shared.script.secrets.clone();
-        let mind = self.mind();
-        let own = mind.variables.own().filter(|(name, _)| redact::is_secret(name));
-        let values = own.filter_map(|(_, value)| value.as_str()).filter(|value| value.len() >= SHORTEST_SECRET);
-        secrets.extend(values.map(str::to_owned));
-        secrets
+        let mut all = Vec::clone(&self.shared.secrets());
+        secrets::collect(self.mind().variables.own(), &mut all);
+        // One that is in another one must not leave the rest of it.
+        all.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        all
     }
 
     /// A text without secrets.
@@ -387,13 +358,8 @@ impl User {
 }
 
 /// What is kept of a request.
-fn row(
-    place: Place,
-    request: &Request,
-    timings: &Timings,
-    outcome: &Result<Answer, Transport>,
-    server: Option<Duration>,
-) -> RequestRow {
+fn row(place: Place, request: &Request, timings: &Timings, outcome: &Result<Answer, Transport>) -> RequestRow {
+    let server = outcome.as_ref().ok().and_then(|answer| server_timing(&answer.headers));
     let answer = outcome.as_ref().map_or_else(|failure| failure.partial.as_deref(), Some);
     RequestRow {
         due: timings.due,
@@ -436,14 +402,14 @@ fn behind(composed: &Composed<'_>, answer: &Answer) -> Option<Result<Composed<'s
         return Some(Err(Failed::new("ERR_INVALID_URL", format!("redirected to `{}`", printable(&location, 200)))));
     };
     let (mut method, mut body) = (composed.method.clone(), composed.body.clone());
-    let mut left_out = vec![COOKIE];
+    let mut left_out = Vec::new();
     let keeps = matches!(answer.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     if !keeps && method != Method::GET && method != Method::HEAD {
         (method, body) = (Method::GET, Bytes::new());
         left_out.extend([CONTENT_TYPE, CONTENT_LENGTH]);
     }
     if target.origin() != composed.target.origin() {
-        left_out.push(AUTHORIZATION);
+        left_out.extend([AUTHORIZATION, COOKIE, HOST]);
     }
     let headers = composed.headers.without(&left_out);
     Some(Ok(Composed { method, target, url: url.into(), headers, body, keep: composed.keep }))
@@ -468,10 +434,11 @@ fn server_timing(headers: &HeaderMap) -> Option<Duration> {
 
 /// How long each part took, as far as there was one.
 fn parts(timings: &Timings) -> Vec<(&'static str, Duration)> {
-    let sent = timings.sent.unwrap_or(timings.done);
     let before = timings.queued + [timings.dns, timings.connect, timings.tls].into_iter().flatten().sum::<Duration>();
+    // When nothing was sent, what is left may have been the sending.
+    let late = timings.sent.map(|sent| sent.since(timings.due).saturating_sub(before));
     let all = [
-        ("late", Some(sent.since(timings.due).saturating_sub(before)).filter(|late| late.as_millis() > 0)),
+        ("late", late.filter(|late| late.as_millis() > 0)),
         ("queued", Some(timings.queued).filter(|queued| !queued.is_zero())),
         ("dns", timings.dns),
         ("connect", timings.connect),
@@ -534,15 +501,4 @@ fn hide(json: &mut Value) {
         Value::String(text) => *text = redact::text(text),
         _ => {}
     }
-}
-
-/// A text without secrets: those that are known by value, and those that their names announce.
-fn without(text: &str, secrets: &[String]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets {
-        if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), redact::HIDDEN);
-        }
-    }
-    redact::text(&text)
 }

@@ -216,7 +216,8 @@ impl Series {
 pub struct Exchange {
     /// When it ended.
     pub ended: Moment,
-    /// From sending to the head; for a timeout, until it was given up. `None` when nothing was sent.
+    /// From sending to the head; for a timeout, until it was given up, and from the start of the attempt if nothing was sent yet.
+    /// `None` for other failures before anything was sent.
     pub first_byte: Option<Duration>,
     /// From sending to the end.
     pub from_send: Option<Duration>,

@@ -8,7 +8,7 @@ use super::ledger::{Closed, Ledger};
 use super::publish::Outlet;
 use crate::clock::{Clock, Moment};
 use crate::recording::traffic::log::LoadHead;
-use crate::recording::traffic::{EndpointLabel, Latency, Numbers, Outcome, Progress, Tally, Traffic, Window};
+use crate::recording::traffic::{EndpointLabel, Latency, Numbers, Progress, Tally, Traffic, Window};
 use crate::scenario::endpoint::Endpoint;
 use crate::scenario::script::Script;
 
@@ -24,6 +24,8 @@ pub(super) struct Books {
     endpoints: Vec<EndpointLabel>,
     target: String,
     outlet: Option<Outlet>,
+    /// The errors of a run whose books are closed: there is only `after` left to do.
+    closed: Option<u64>,
 }
 
 /// How a run ended.
@@ -33,6 +35,7 @@ pub(super) struct End {
     pub(super) ended: Moment,
     pub(super) cut_short: bool,
     pub(super) abandoned: u64,
+    /// CPU time that the driver took from `began` to `ended`.
     pub(super) driver_cpu: Duration,
 }
 
@@ -53,6 +56,7 @@ impl Books {
             endpoints: script.endpoints.iter().map(label).collect(),
             target: crate::redact::text(&script.target),
             outlet,
+            closed: None,
         }
     }
 
@@ -88,6 +92,9 @@ impl Books {
 
     /// Where the run stands; `patience` is how long users still get, once they are waited for only so long.
     pub(super) fn progress(&self, ledger: &Ledger, now: Moment, active: u64, patience: Option<Duration>) -> Progress {
+        if let Some(errors) = self.closed {
+            return Progress { phase: "after".to_owned(), errors, ..Progress::default() };
+        }
         let (window_began, window) = ledger.window();
         let phases = ledger.phases();
         let index = phases.partition_point(|phase| phase.began <= now).saturating_sub(1);
@@ -128,6 +135,7 @@ impl Books {
         }
         // That there is no more is told by the outlet's end.
         self.outlet = None;
+        self.closed = Some(errors(&self.total));
         Traffic {
             target: std::mem::take(&mut self.target),
             seed,
@@ -149,7 +157,6 @@ impl Books {
 
 /// Errors, and answers of 400 and more.
 fn errors(tally: &Tally) -> u64 {
-    let bad = |outcome| matches!(outcome, Outcome::Status(400..));
-    let answers = tally.series.iter().filter(|(key, _)| bad(key.outcome)).map(|(_, series)| series.count);
+    let answers = tally.codes.iter().filter(|((_, status), _)| *status >= 400).map(|(_, count)| count);
     tally.errors.values().sum::<u64>() + answers.sum::<u64>()
 }

@@ -36,10 +36,10 @@ const KEPT: usize = 16 << 20;
 pub(super) fn drive(shared: &Arc<Shared>, plan: &Plan, stops: &Stops) -> Result<Traffic, Broken> {
     keep_memory();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(16).build()?;
-    let cpu = thread_cpu();
     let traffic = runtime.block_on(async {
         before(shared, stops).await?;
         let mut run = Run { shared, plan, stops, users: JoinSet::new(), timer: Timer::new()?, ends: None };
+        let cpu = thread_cpu();
         let began = shared.now();
         shared.ledger().begin(&shared.script, plan, began);
         let whole = run.arrivals(began).await?;
@@ -95,7 +95,7 @@ async fn after(shared: &Arc<Shared>, stops: &Stops) {
         () = told(&stops.users) => Some("interrupted".to_owned()),
     };
     if let Some(why) = failed {
-        shared.lines.say(format!("`after` failed: {}", user.shown(&why)));
+        shared.lines.say(&format!("`after` failed: {}", user.shown(&why)));
     }
 }
 

@@ -13,24 +13,28 @@ mod driver;
 mod expectation;
 mod headers;
 pub mod http;
+mod judge;
 mod keeper;
+mod kept;
 mod ledger;
 mod lines;
 pub mod plan;
 pub mod publish;
+mod redirect;
 mod request;
 mod rows;
+mod secrets;
 mod shared;
 mod timer;
 mod user;
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use self::http::{Proxies, SettingsError};
 use self::keeper::Keeper;
+use self::lines::Logged;
 use self::plan::Plan;
 use self::publish::Outlet;
 use self::shared::Shared;
@@ -48,7 +52,7 @@ pub struct Load {
     shared: Arc<Shared>,
     driver: JoinHandle<Result<Traffic, Broken>>,
     keeper: Option<Keeper>,
-    lines: Receiver<String>,
+    lines: Logged,
     done: Stop,
 }
 
@@ -167,9 +171,9 @@ impl Load {
         self.shared.windows_from(number)
     }
 
-    /// What scripts have logged since the last call, line by line.
+    /// What scripts have logged since the last call, line by line, fit for a terminal.
     pub fn logged(&self) -> impl Iterator<Item = String> {
-        self.lines.try_iter()
+        self.lines.take()
     }
 
     /// Sleeps for `length` or until the run is over; tells whether it is.

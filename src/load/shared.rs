@@ -12,6 +12,7 @@ use super::compose::Composer;
 use super::http::{Settings, Sockets, TlsSettings, Transport};
 use super::ledger::Ledger;
 use super::lines::Lines;
+use super::secrets;
 use super::{Broken, Options};
 use crate::clock::{Clock, Moment};
 use crate::random::Random;
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     weights: Vec<u64>,
     /// Variables that all users begin with; captures of `before` are added.
     common: Mutex<Arc<HashMap<String, Value>>>,
+    /// Values that must not be shown, whoever knows them: those of the script, and those that `before` has found out.
+    secrets: Mutex<Arc<Vec<String>>>,
     ledger: Mutex<Ledger>,
     books: Mutex<Books>,
 }
@@ -83,6 +86,7 @@ impl Shared {
             rows: script.payloads.iter().map(|_| AtomicU64::new(0)).collect(),
             weights: weights.collect(),
             common: Mutex::new(script.shared.clone()),
+            secrets: Mutex::new(Arc::new(script.secrets.clone())),
             ledger: Mutex::new(ledger),
             books: Mutex::new(Books::new(&script, options.windows)),
             active: AtomicU64::new(0),
@@ -191,6 +195,16 @@ impl Shared {
         let mut all = HashMap::clone(&common);
         all.extend(found.own().map(|(name, value)| (name.to_owned(), value.clone())));
         *common = Arc::new(all);
+        drop(common);
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Vec::clone(&secrets);
+        secrets::collect(found.own(), &mut all);
+        *secrets = Arc::new(all);
+    }
+
+    /// Values that must not be shown, whoever knows them.
+    pub(super) fn secrets(&self) -> Arc<Vec<String>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn now(&self) -> Moment {

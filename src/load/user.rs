@@ -17,6 +17,7 @@ use super::cookies::Cookies;
 use super::http::Connections;
 use super::shared::Shared;
 use crate::clock::Moment;
+use crate::printable::printable;
 use crate::random::Random;
 use crate::recording::traffic::log::{UserRow, UserState};
 use crate::scenario::flow::{self, Flow, Loop, Over, Parallel, Step, Think, Wait};
@@ -159,7 +160,7 @@ impl User {
             Step::Request(request) => Box::pin(self.request(request, due)).await,
             Step::Think(think) => self.think(think, due).await,
             Step::Log(line) => {
-                self.shared.lines.say(self.text(line));
+                self.shared.lines.say(&self.text(line));
                 Ok(due)
             }
             Step::Loop(repeated) => self.again_and_again(repeated, due).await,
@@ -209,7 +210,7 @@ impl User {
         mut due: Moment,
     ) -> Pin<Box<dyn Future<Output = Done> + Send + 'a>> {
         Box::pin(async move {
-            let mut rounds = Rounds::of(&repeated.over, self);
+            let mut rounds = Rounds::of(repeated, self)?;
             while let Some((number, element)) = rounds.next(self) {
                 {
                     let variables = &mut self.mind().variables;
@@ -247,13 +248,19 @@ enum Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    fn of(over: &'a Over, user: &User) -> Self {
-        match over {
+    fn of(repeated: &'a Loop, user: &User) -> Result<Self, Failed> {
+        Ok(match &repeated.over {
             Over::Numbers(from, to) => Self::numbers(*from, *to),
-            Over::Rendered(template) => match flow::range(&user.text(template)) {
-                Some((from, to)) => Self::numbers(from, to),
-                None => Self::numbers(0, Some(0)),
-            },
+            Over::Rendered(template) => {
+                let text = user.text(template);
+                let (from, to) = flow::range(&text).ok_or_else(|| {
+                    let detail = format!("`{}` is no number, and no range such as 1-4", printable(&text, 100));
+                    let failed = Failed::new("invalid count", detail);
+                    user.refused(repeated.span, &failed);
+                    failed
+                })?;
+                Self::numbers(from, to)
+            }
             Over::Items(items) => Self::Items { items, next: 0 },
             Over::Named(path) => {
                 let values = match user.mind().variables.get(path).map(std::borrow::Cow::into_owned) {
@@ -262,7 +269,7 @@ impl<'a> Rounds<'a> {
                 };
                 Self::Values { values, next: 0 }
             }
-        }
+        })
     }
 
     const fn numbers(from: u64, to: Option<u64>) -> Self {

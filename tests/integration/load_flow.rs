@@ -125,6 +125,15 @@ fn steps_side_by_side_have_a_limit_of_their_own() {
 }
 
 #[test]
+fn a_count_that_is_none_ends_the_user() {
+    let server = WebServer::start();
+    let looping = "{ loop: [get: { url: /never-reached }], count: \"{{ missing }}\" }";
+    let ran = Load::of(&server.url(), [looping, "get: { url: /never-reached }"]).run().succeeded();
+    assert_eq!((ran.users(), server.requests().len()), ([1, 0, 1, 0], 0));
+    assert_eq!(ran.counters_of("errors."), counts(&[("invalid count", 1)]));
+}
+
+#[test]
 fn the_first_of_parallel_steps_that_fails_ends_the_user() {
     let server = WebServer::start();
     let parallel = "parallel: [get: { url: /no-answer }, get: { url: /json, capture: { json: $.no, as: no } }]";

@@ -286,6 +286,24 @@ fn a_redirect_elsewhere_takes_no_credentials_along() {
 }
 
 #[test]
+fn a_redirect_keeps_the_script_s_cookies_and_host_on_its_origin_only() {
+    let (server, other) = (WebServer::start(), WebServer::start());
+    let headers = "headers: { Cookie: by=hand, Host: virtual.example }";
+    let stay = format!("get: {{ url: \"/redirect-to?url=/set-cookie%3Fr%3D1\", {headers} }}");
+    let again = format!("get: {{ url: \"/redirect-to?url=/cookies\", {headers} }}");
+    let away = format!("get: {{ url: \"/redirect-to?url={}/echo\", {headers} }}", other.url());
+    Load::of(&server.url(), [&stay, &again, &away]).run().succeeded();
+    let told = |request: Received| ["cookie", "host"].map(|name| request.header(name).unwrap_or_default().to_owned());
+    let both = |cookie: &str| [cookie.to_owned(), "virtual.example".to_owned()];
+    let told: Vec<_> = server.requests().into_iter().map(told).collect();
+    let expected = ["by=hand", "by=hand", "by=hand; r=1", "by=hand; r=1", "by=hand; r=1"].map(both);
+    assert_eq!(told, expected);
+    let elsewhere = last(&other);
+    assert_eq!(elsewhere.header("host").map(str::to_owned), other.url().strip_prefix("http://").map(str::to_owned));
+    assert!(!elsewhere.header("cookie").unwrap_or_default().contains("by=hand"));
+}
+
+#[test]
 fn a_redirect_may_be_kept_and_a_circle_ends() {
     let server = WebServer::start();
     let ran = Load::of(

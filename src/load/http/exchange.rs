@@ -146,6 +146,7 @@ impl Transport {
         let mut progress = Progress::default();
         let opening = self.opener.open(outgoing.target.origin(), outgoing.http2, &mut progress);
         let opened = tokio::time::timeout(self.timeout, opening).await;
+        progress.end(self.clock.now());
         (timings.dns, timings.connect, timings.tls) = (progress.dns, progress.connect, progress.tls);
         opened.unwrap_or_else(|_| Err(Failure::timed_out(progress.stage)))
     }

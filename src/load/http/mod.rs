@@ -175,7 +175,8 @@ pub struct Timings {
     pub due: Moment,
     /// How long it waited for a free socket.
     pub queued: Duration,
-    /// The lookup of the host's name, when this exchange made the connection and the host has a name.
+    /// The lookup of the host's name, when this exchange made the connection and the host has a name; as of the next two, as far
+    /// as it came when it failed.
     pub dns: Option<Duration>,
     /// The TCP connection and the proxy's tunnel, when this exchange made the connection.
     pub connect: Option<Duration>,

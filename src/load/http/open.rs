@@ -22,7 +22,7 @@ use super::resolve::Names;
 use super::stream::Stream;
 use super::tls::Tls;
 use super::{Answer, Body, Origin};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 /// All that it takes to make a connection.
 #[derive(Debug)]
@@ -40,11 +40,31 @@ pub(super) struct Progress {
     pub(super) dns: Option<Duration>,
     pub(super) connect: Option<Duration>,
     pub(super) tls: Option<Duration>,
+    /// When the part began that is under way.
+    began: Option<Moment>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { stage: Stage::Resolving, dns: None, connect: None, tls: None }
+        Self { stage: Stage::Resolving, dns: None, connect: None, tls: None, began: None }
+    }
+}
+
+impl Progress {
+    fn begin(&mut self, stage: Stage, now: Moment) {
+        self.stage = stage;
+        self.began = Some(now);
+    }
+
+    /// The part that is under way ends here, well or not; nothing happens if there is none.
+    pub(super) fn end(&mut self, now: Moment) {
+        let Some(began) = self.began.take() else { return };
+        let part = match self.stage {
+            Stage::Resolving => &mut self.dns,
+            Stage::Handshaking => &mut self.tls,
+            _ => &mut self.connect,
+        };
+        *part.get_or_insert_default() += now.since(began);
     }
 }
 
@@ -62,12 +82,11 @@ impl Opener {
             return Ok(Connection::Bare(Stream::plain(tcp, self.clock)));
         }
         if let Some(proxy) = proxy {
-            let started = self.clock.now();
+            progress.begin(Stage::Connecting, self.clock.now());
             tcp = self.tunnel(tcp, proxy, origin).await?;
-            *progress.connect.get_or_insert_default() += self.clock.now().since(started);
+            progress.end(self.clock.now());
         }
-        progress.stage = Stage::Handshaking;
-        let started = self.clock.now();
+        progress.begin(Stage::Handshaking, self.clock.now());
         let name = self
             .tls
             .server_name(origin)
@@ -76,28 +95,27 @@ impl Opener {
             .connect(name, tcp)
             .await
             .map_err(|error| Failure::of_handshake(&error))?;
-        progress.tls = Some(self.clock.now().since(started));
+        progress.end(self.clock.now());
         let stream = Stream::secure(tls, http2, self.clock);
         Connection::on(stream).await.map_err(|error| Failure::of_http(Stage::Handshaking, &error))
     }
 
     /// A TCP connection to the first address that takes one.
     async fn reach(&self, hop: &Origin, progress: &mut Progress) -> Result<TcpStream, Failure> {
-        let started = self.clock.now();
         let found;
         let (literal, addresses): (IpAddr, &[IpAddr]);
         if let Some(address) = hop.address() {
             literal = address;
             addresses = slice::from_ref(&literal);
         } else {
+            progress.begin(Stage::Resolving, self.clock.now());
             found = self.names.resolve(hop.host()).await?;
-            progress.dns = Some(self.clock.now().since(started));
+            progress.end(self.clock.now());
             addresses = &found;
         }
-        progress.stage = Stage::Connecting;
-        let started = self.clock.now();
+        progress.begin(Stage::Connecting, self.clock.now());
         let tcp = connect(addresses, hop.port()).await.map_err(|error| Failure::of_io(Stage::Connecting, &error))?;
-        progress.connect = Some(self.clock.now().since(started));
+        progress.end(self.clock.now());
         Ok(tcp)
     }
 

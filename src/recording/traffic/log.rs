@@ -12,6 +12,9 @@ use super::{EndpointLabel, Exchange, Kept, Outcome, PhaseRun, SeriesKey, Signatu
 use crate::clock::Moment;
 use crate::recording::Phase;
 
+/// The code of a request that waited as long as it may.
+const TIMED_OUT: &str = "ETIMEDOUT";
+
 /// A request that ended; each hop of a redirect is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRow {
@@ -62,10 +65,22 @@ impl RequestRow {
             _ => Outcome::Failed,
         };
         let Self { phase, scenario, endpoint, .. } = *self;
-        let exchange = Exchange {
+        tally.exchange(SeriesKey { phase, scenario, endpoint, outcome }, &self.exchange());
+        if let (true, Some(status)) = (broken, self.status) {
+            tally.broke(endpoint, status);
+        }
+    }
+
+    /// What is to be counted of it.
+    #[must_use]
+    pub fn exchange(&self) -> Exchange {
+        // Who timed out while connecting waited too: without these waits a server that takes no connections would seem fast.
+        let timed_out = self.error.as_deref() == Some(TIMED_OUT);
+        let sent = self.sent.or_else(|| timed_out.then(|| self.due + self.queued));
+        Exchange {
             ended: self.done,
-            first_byte: self.sent.map(|sent| self.head.unwrap_or(self.done).since(sent)),
-            from_send: self.sent.map(|sent| self.done.since(sent)),
+            first_byte: sent.map(|sent| self.head.unwrap_or(self.done).since(sent)),
+            from_send: sent.map(|sent| self.done.since(sent)),
             from_due: self.done.since(self.due),
             queued: Some(self.queued).filter(|queued| !queued.is_zero()),
             dns: self.dns,
@@ -74,10 +89,6 @@ impl RequestRow {
             body: self.head.map(|head| self.done.since(head)),
             server: self.server,
             bytes: self.received,
-        };
-        tally.exchange(SeriesKey { phase, scenario, endpoint, outcome }, &exchange);
-        if let (true, Some(status)) = (broken, self.status) {
-            *tally.broken.entry((endpoint, status)).or_default() += 1;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::EndpointLabel;
-use super::tally::{Latency, Outcome, Series, Tally, Users};
+use super::tally::{Latency, Series, Tally, Users};
 use crate::clock::Moment;
 
 /// A distribution in a few numbers, in milliseconds.
@@ -110,19 +110,14 @@ impl Numbers {
         let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
         for (key, series) in tally.series.iter().filter(|(_, series)| series.count > 0) {
             all.add(series);
-            if let Outcome::Status(status) = key.outcome {
-                *codes.entry(status).or_default() += series.count;
-                classes.entry(status / 100).or_default().add(&series.first_byte);
+            if let Some(class) = key.outcome.class() {
+                classes.entry(class).or_default().add(&series.first_byte);
             }
             let Some(name) = metric(key.endpoint) else { continue };
-            let (numbers, sum) = endpoints.entry(name).or_default();
-            sum.add(series);
-            if let Outcome::Status(status) = key.outcome {
-                *numbers.codes.entry(status).or_default() += series.count;
-            }
+            endpoints.entry(name).or_default().1.add(series);
         }
         // An answer counts from its head on, as in Artillery, although nobody had the use of it.
-        for ((endpoint, status), count) in &tally.broken {
+        for ((endpoint, status), count) in tally.codes.iter().chain(&tally.broken) {
             *codes.entry(*status).or_default() += count;
             if let Some(name) = metric(*endpoint) {
                 *endpoints.entry(name).or_default().0.codes.entry(*status).or_default() += count;

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// Where a running load stands.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// The name of the phase.
+    /// The name of the phase; `before` and `after` while the flows of these names run.
     pub phase: String,
     /// Its number, from 1.
     pub number: usize,
-    /// How many phases there are.
+    /// How many phases there are; none in `before` and `after`.
     pub of: usize,
     /// How long the phase still lasts; while draining, how long the users still get, if that has an end.
     pub left: Option<Duration>,

@@ -2,7 +2,10 @@
 //!
 //! Latencies are HDR histograms of microseconds with three significant digits, one set for each phase, scenario, endpoint and
 //! outcome, so that every question about them can be answered later by adding histograms. What a script or a server could make
-//! grow without end (outcomes, error codes) has a bound, behind which things are counted together.
+//! grow without end has a bound, behind which things are counted together: an endpoint has histograms for its first 16 statuses,
+//! and for the classes of the others; a tally has 512 sets of histograms (a set takes some 50 KB for each part that was measured);
+//! behind that all endpoints share one for each class. Answers by status are counted exactly beside them, for 4096 pairs of
+//! endpoint and status, and behind that by status alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,8 +15,14 @@ use hdrhistogram::Histogram;
 
 use crate::clock::Moment;
 
-/// Sets of histograms; further outcomes share one for their endpoint's phase.
-const MOST_SERIES: usize = 2048;
+/// Sets of histograms; further requests are counted under [`SeriesKey::OTHER_ENDPOINT`], by class.
+const MOST_SERIES: usize = 512;
+/// Statuses of an endpoint that have histograms of their own.
+const MOST_APART: usize = 16;
+/// Pairs of an endpoint and a status that are counted; further ones are counted by status alone.
+const MOST_PAIRS: usize = 4096;
+/// Emptied sets of histograms that are worth their memory.
+const MOST_EMPTIED: usize = 64;
 /// Different error codes; further ones are counted as [`OTHER`].
 const MOST_CODES: usize = 500;
 /// What error codes and counters beyond the bound are counted as.
@@ -104,7 +113,7 @@ impl Latency {
 const HIGHEST: u64 = 200_000_000_000;
 
 fn empty() -> Histogram<u32> {
-    let mut histogram = Histogram::new_with_bounds(1, 1 << 20, 3)
+    let mut histogram = Histogram::new_with_bounds(1, 1 << 12, 3)
         .unwrap_or_else(|_| unreachable!("the bounds of a histogram are constants"));
     histogram.auto(true);
     histogram
@@ -115,8 +124,22 @@ fn empty() -> Histogram<u32> {
 pub enum Outcome {
     /// An answer with this status.
     Status(u16),
+    /// An answer of this class, 4 for 400 to 499, of an endpoint that answers with too many statuses.
+    Class(u16),
     /// No answer, or not a whole one.
     Failed,
+}
+
+impl Outcome {
+    /// The class of an answer: 4 for 400 to 499.
+    #[must_use]
+    pub const fn class(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status / 100),
+            Self::Class(class) => Some(class),
+            Self::Failed => None,
+        }
+    }
 }
 
 /// What histograms are kept apart by. The numbers are those of `Traffic`.
@@ -193,7 +216,8 @@ impl Series {
 pub struct Exchange {
     /// When it ended.
     pub ended: Moment,
-    /// From sending to the head; for a timeout, until it was given up. `None` when nothing was sent.
+    /// From sending to the head; for a timeout, until it was given up, and from the start of the attempt if nothing was sent yet.
+    /// `None` for other failures before anything was sent.
     pub first_byte: Option<Duration>,
     /// From sending to the end.
     pub from_send: Option<Duration>,
@@ -257,8 +281,14 @@ pub struct Tally {
     pub bytes: u64,
     /// Requests by what they were and what became of them.
     pub series: HashMap<SeriesKey, Series, RandomState>,
+    /// Whole answers by endpoint and status.
+    pub codes: BTreeMap<(u32, u16), u64>,
     /// Answers that began and broke off, by endpoint and status.
     pub broken: BTreeMap<(u32, u16), u64>,
+    /// Statuses that have series of their own, by endpoint.
+    pub(crate) apart: BTreeMap<u32, Vec<u16>>,
+    /// How many series are not empty.
+    pub(crate) used: usize,
     /// Errors by code.
     pub errors: BTreeMap<String, u64>,
     /// Errors by endpoint and code.
@@ -302,6 +332,9 @@ impl Tally {
     pub fn exchange(&mut self, key: SeriesKey, exchange: &Exchange) {
         self.touch(exchange.ended);
         self.bytes = self.bytes.saturating_add(exchange.bytes);
+        if let Outcome::Status(status) = key.outcome {
+            bump_pair(&mut self.codes, (key.endpoint, status), 1);
+        }
         let series = self.series_of(key);
         series.count += 1;
         series.from_due.record(exchange.from_due);
@@ -322,10 +355,43 @@ impl Tally {
         }
     }
 
+    /// Counts an answer that began and broke off.
+    pub fn broke(&mut self, endpoint: u32, status: u16) {
+        bump_pair(&mut self.broken, (endpoint, status), 1);
+    }
+
+    /// The series of a request, which is about to be added to.
     fn series_of(&mut self, key: SeriesKey) -> &mut Series {
-        let known = self.series.len() < MOST_SERIES || self.series.contains_key(&key);
-        let key = if known { key } else { folded(key) };
+        let key = if self.has(&key) { key } else { self.place(key) };
         self.series.entry(key).or_default()
+    }
+
+    /// An emptied series is as good as none: what is counted where depends on this stretch alone.
+    fn has(&self, key: &SeriesKey) -> bool {
+        self.series.get(key).is_some_and(|series| series.count > 0)
+    }
+
+    /// Where a request is counted that is the first of its kind.
+    fn place(&mut self, mut key: SeriesKey) -> SeriesKey {
+        if let Outcome::Status(status) = key.outcome {
+            let apart = self.apart.get(&key.endpoint).map_or(&[][..], Vec::as_slice);
+            if !apart.contains(&status) && apart.len() >= MOST_APART {
+                key.outcome = Outcome::Class(status / 100);
+            }
+        }
+        if self.used >= MOST_SERIES && !self.has(&key) {
+            key = folded(key);
+        }
+        if let Outcome::Status(status) = key.outcome {
+            let apart = self.apart.entry(key.endpoint).or_default();
+            if !apart.contains(&status) {
+                apart.push(status);
+            }
+        }
+        if !self.has(&key) {
+            self.used += 1;
+        }
+        key
     }
 
     /// Counts an error, of an endpoint if it has one.
@@ -333,11 +399,15 @@ impl Tally {
         self.touch(now);
         bump(&mut self.errors, code, 1);
         if let Some(endpoint) = endpoint {
-            let full = self.endpoint_errors.len() >= MOST_CODES;
-            let key = (endpoint, code.to_owned());
-            let key = if full && !self.endpoint_errors.contains_key(&key) { (endpoint, OTHER.to_owned()) } else { key };
-            *self.endpoint_errors.entry(key).or_default() += 1;
+            self.endpoint_error((endpoint, code.to_owned()), 1);
         }
+    }
+
+    fn endpoint_error(&mut self, key: (u32, String), by: u64) {
+        let full = self.endpoint_errors.len() >= MOST_CODES;
+        let key = if full && !self.endpoint_errors.contains_key(&key) { (key.0, OTHER.to_owned()) } else { key };
+        let sum = self.endpoint_errors.entry(key).or_default();
+        *sum = sum.saturating_add(by);
     }
 
     /// Adds to a counter of a plugin.
@@ -363,18 +433,23 @@ impl Tally {
             self.requested = Some(self.requested.map_or((first, last), |mine| (mine.0.min(first), mine.1.max(last))));
         }
         self.bytes = self.bytes.saturating_add(other.bytes);
-        for (key, series) in &other.series {
+        // In order, as the first ones of an endpoint are kept apart.
+        let mut series: Vec<_> = other.series.iter().filter(|(_, series)| series.count > 0).collect();
+        series.sort_unstable_by_key(|(key, _)| **key);
+        for (key, series) in series {
             self.series_of(*key).add(series);
         }
+        for (key, count) in &other.codes {
+            bump_pair(&mut self.codes, *key, *count);
+        }
         for (key, count) in &other.broken {
-            *self.broken.entry(*key).or_default() += count;
+            bump_pair(&mut self.broken, *key, *count);
         }
         for (code, count) in &other.errors {
             bump(&mut self.errors, code, *count);
         }
         for (key, count) in &other.endpoint_errors {
-            let sum = self.endpoint_errors.entry(key.clone()).or_default();
-            *sum = sum.saturating_add(*count);
+            self.endpoint_error(key.clone(), *count);
         }
         for (name, count) in &other.counters {
             bump(&mut self.counters, name, *count);
@@ -383,9 +458,12 @@ impl Tally {
         self.lateness.add(&other.lateness);
     }
 
-    /// Begins anew, and keeps the memory of the histograms.
+    /// Begins anew, and keeps the memory of the histograms unless there are many.
     pub fn clear(&mut self) {
         let mut series = std::mem::take(&mut self.series);
+        if series.len() > MOST_EMPTIED {
+            series = HashMap::default();
+        }
         let (mut sessions, mut lateness) = (std::mem::take(&mut self.sessions), std::mem::take(&mut self.lateness));
         series.values_mut().for_each(Series::clear);
         sessions.clear();
@@ -405,11 +483,19 @@ impl Tally {
 
 /// Where a request is counted when there are too many kinds of them.
 const fn folded(key: SeriesKey) -> SeriesKey {
-    let outcome = match key.outcome {
-        Outcome::Status(status) => Outcome::Status(status / 100 * 100),
-        Outcome::Failed => Outcome::Failed,
+    let outcome = match key.outcome.class() {
+        Some(class) => Outcome::Class(class),
+        None => Outcome::Failed,
     };
     SeriesKey { phase: 0, scenario: 0, endpoint: SeriesKey::OTHER_ENDPOINT, outcome }
+}
+
+/// Adds to the count of an endpoint's status; to that of the status alone when there are too many pairs.
+fn bump_pair(counts: &mut BTreeMap<(u32, u16), u64>, key: (u32, u16), by: u64) {
+    let known = counts.len() < MOST_PAIRS || counts.contains_key(&key);
+    let key = if known { key } else { (SeriesKey::OTHER_ENDPOINT, key.1) };
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(by);
 }
 
 /// Adds to a named counter; to one for all others when there are too many names.
@@ -437,6 +523,22 @@ mod tests {
         latency
     }
 
+    const fn exchange() -> Exchange {
+        Exchange {
+            ended: Moment::from_nanos(0),
+            first_byte: None,
+            from_send: None,
+            from_due: Duration::from_millis(1),
+            queued: None,
+            dns: None,
+            connect: None,
+            tls: None,
+            body: None,
+            server: None,
+            bytes: 0,
+        }
+    }
+
     #[test]
     fn three_digits_are_kept_over_the_whole_range() {
         let latency = millis(&[1, 10, 100, 30_051]);
@@ -457,24 +559,34 @@ mod tests {
         assert_eq!(tally.errors.len(), MOST_CODES + 1);
         assert_eq!(tally.errors.values().sum::<u64>(), 2000);
         assert_eq!(tally.endpoint_errors.values().sum::<u64>(), 2000);
-        let exchange = Exchange {
-            ended: Moment::default(),
-            first_byte: None,
-            from_send: None,
-            from_due: Duration::from_millis(1),
-            queued: None,
-            dns: None,
-            connect: None,
-            tls: None,
-            body: None,
-            server: None,
-            bytes: 0,
-        };
         for endpoint in 0..10_000 {
-            tally.exchange(SeriesKey { phase: 0, scenario: 0, endpoint, outcome: Outcome::Status(404) }, &exchange);
+            tally.exchange(SeriesKey { phase: 0, scenario: 0, endpoint, outcome: Outcome::Status(404) }, &exchange());
         }
         assert_eq!(tally.series.len(), MOST_SERIES + 1);
         assert_eq!(tally.sum(|_| true).count, 10_000);
+        assert_eq!(tally.codes.values().sum::<u64>(), 10_000);
+        assert_eq!(tally.codes.len(), MOST_PAIRS + 1);
+        tally.clear();
+        assert!(tally.series.is_empty() && tally.codes.is_empty());
+    }
+
+    #[test]
+    fn statuses_without_end_are_counted_exactly_and_measured_by_class() {
+        let key = |status| SeriesKey { phase: 0, scenario: 0, endpoint: 0, outcome: Outcome::Status(status) };
+        let (mut window, mut total) = (Tally::default(), Tally::default());
+        for _ in 0..3 {
+            for status in (100..1000).rev() {
+                window.exchange(key(status), &exchange());
+            }
+            assert_eq!(window.series.values().filter(|series| series.count > 0).count(), MOST_APART + 9);
+            assert_eq!(window.codes.len(), 900);
+            total.add(&window);
+            window.clear();
+        }
+        assert_eq!((total.series.len(), total.sum(|_| true).count), (MOST_APART + 9, 2700));
+        assert!(total.codes.values().all(|count| *count == 3));
+        assert_eq!(total.sum(|key| key.outcome.class() == Some(4)).count, 300);
+        assert_eq!(total.sum(|key| key.outcome == Outcome::Status(999)).count, 3);
     }
 
     proptest! {

@@ -282,6 +282,19 @@ The driver used 2 s of CPU in 138.8 s: 1 % of one core.
     }
 
     #[test]
+    fn a_run_below_a_second_has_no_share_of_a_core() {
+        let text = details(
+            &Sample::new()
+                .change(|traffic| {
+                    traffic.phases.clear();
+                    traffic.ended = traffic.began + Duration::from_millis(900);
+                })
+                .done(),
+        );
+        assert_eq!(text, "The driver used 2 s of CPU in 0.9 s.\n");
+    }
+
+    #[test]
     fn kinds_of_failure_without_end_are_bounded() {
         let mut sample = Sample::new();
         sample.endpoint("GET", &"/long".repeat(100));

@@ -10,6 +10,8 @@ use crate::recording::traffic::{Latency, Outcome, Summary, Traffic};
 const MOST_WAITS: usize = 5;
 /// Seconds that proxies and routers are usually set to.
 const USUAL_LIMITS: [f64; 9] = [5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 90.0, 120.0, 300.0];
+/// Shorter runs, in seconds, say nothing of how busy the driver is: to begin takes more than to go on.
+const SHORTEST_SHARED: f64 = 1.0;
 /// Status codes that tell of a time limit.
 const LIMITED: [u16; 4] = [408, 502, 503, 504];
 
@@ -131,9 +133,10 @@ pub(super) fn driver(traffic: &Traffic) -> String {
         wrap(&mut out, &sentence);
     }
     let (used, ran) = (traffic.driver_cpu.as_secs_f64(), traffic.ended.since(traffic.began).as_secs_f64());
-    let busy = share(used * 100.0, ran);
+    let busy = Some(share(used * 100.0, ran)).filter(|_| ran >= SHORTEST_SHARED);
     let (cpu, length) = (decimals(used, 1), decimals(ran, 1));
-    wrap(&mut out, &format!("The driver used {cpu} s of CPU in {length} s: {} % of one core.", decimals(busy, 0)));
+    let part = busy.map_or_else(String::new, |busy| format!(": {} % of one core", decimals(busy, 0)));
+    wrap(&mut out, &format!("The driver used {cpu} s of CPU in {length} s{part}."));
     if let Some(lateness) = lateness.filter(|lateness| lateness.p99 > in_millis(ours::LATE)) {
         let percent = short(share(float(late) * 100.0, float(lateness.count)));
         let sentence = format!(
@@ -142,7 +145,7 @@ pub(super) fn driver(traffic: &Traffic) -> String {
         );
         wrap(&mut out, &sentence);
     }
-    if busy > 90.0 {
+    if busy.is_some_and(|busy| busy > 90.0) {
         wrap(
             &mut out,
             "Warning: the driver itself was short of CPU. What was measured may be the speed of this machine, not that of \

@@ -3,7 +3,6 @@
 //! Lengths are in milliseconds, points in time in milliseconds since 1970. The order of keys is fixed; new keys may come,
 //! and when one goes or changes its meaning, [`VERSION`] grows.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -59,7 +58,7 @@ pub(super) fn part(report: &LoadReport<'_>) -> Value {
 
 /// The requests of a series that failed, or were answered with 400 or more.
 pub(super) fn failed(total: &Tally, wanted: impl Fn(&SeriesKey) -> bool) -> u64 {
-    let bad = |outcome| !matches!(outcome, Outcome::Status(status) if status < 400);
+    let bad = |outcome: Outcome| outcome.class().is_none_or(|class| class >= 4);
     total.series.iter().filter(|(key, _)| wanted(key) && bad(key.outcome)).map(|(_, series)| series.count).sum()
 }
 
@@ -153,6 +152,7 @@ fn series(traffic: &Traffic) -> Vec<Value> {
         let label = traffic.endpoints.get(usize::try_from(key.endpoint).ok()?);
         let status = match key.outcome {
             Outcome::Status(status) => Value::from(status),
+            Outcome::Class(class) => Value::from(format!("{class}xx")),
             Outcome::Failed => Value::Null,
         };
         let mut shown = json!({
@@ -171,15 +171,8 @@ fn series(traffic: &Traffic) -> Vec<Value> {
 }
 
 fn codes(traffic: &Traffic, endpoint: u32) -> Value {
-    let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
-    for (key, series) in
-        traffic.total.series.iter().filter(|(key, series)| key.endpoint == endpoint && series.count > 0)
-    {
-        if let Outcome::Status(status) = key.outcome {
-            *codes.entry(status).or_default() += series.count;
-        }
-    }
-    codes.into_iter().map(|(code, count)| (code.to_string(), Value::from(count))).collect::<Map<_, _>>().into()
+    let own = traffic.total.codes.range((endpoint, 0)..=(endpoint, u16::MAX));
+    own.map(|((_, code), count)| (code.to_string(), Value::from(*count))).collect::<Map<_, _>>().into()
 }
 
 fn parts(series: &Series) -> [(&'static str, &Latency); 9] {

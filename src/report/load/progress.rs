@@ -24,6 +24,10 @@ pub fn line(progress: &Progress) -> String {
 }
 
 fn arrivals(progress: &Progress, width: usize) -> Vec<String> {
+    // What goes before the load and what comes after it have no arrivals.
+    if progress.of == 0 {
+        return vec![clip(&progress.phase, LONGEST_NAME)];
+    }
     let left = progress.left.map(|left| format!("{} left", clock(left)));
     let active = format!("{} active", progress.active);
     if progress.draining {
@@ -126,6 +130,12 @@ mod tests {
         );
         let only = Progress { phase: "load".into(), of: 1, planned: 1, ..Progress::default() };
         assert_eq!(line(&only), "load · 0 of 1 users · 0 active · 0 req/s · 0 errors");
+    }
+
+    #[test]
+    fn before_and_after_have_no_arrivals() {
+        let after = Progress { phase: "after".into(), errors: 3, ..Progress::default() };
+        assert_eq!(line(&after), "after · 0 req/s · 3 errors");
     }
 
     proptest! {

@@ -119,7 +119,11 @@ fn diff(
     let ui = Ui::new(wish.verbosity);
     let table = diff.table(&wish.view.selection);
     // Where the graph itself goes to standard output, nothing else may.
-    if path == Path::new("-") { ui.remark(&table) } else { ui.result(&table) }
+    if path == Path::new("-") {
+        ui.remark(&table);
+    } else {
+        ui.result(&table);
+    }
     let fill = |to: &mut dyn Write| diff.flamegraph(&wish.view, to);
     output::deliver(ui, &fill, "red grew, blue shrank", path, writing)
 }

@@ -134,6 +134,36 @@ fn a_recording_outlives_a_kill() {
     assert!(Collapsed::parse(&collapsed(&dir, &[])).share_of("slow_query") > 0.0);
 }
 
+/// The team's way of working: samples on the server, load from another machine.
+#[test]
+fn two_recordings_are_joined_on_the_wall_clock() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let attached = Pyperf::attach(gunicorn.pid(), ["--recording", "server.pyperf"]).cwd(&dir).start();
+    recorded(&dir.join("server.pyperf"), "SELECT count(*) FROM sample");
+    fs::write(dir.join("script.yaml"), SCRIPT).expect("the directory is ours");
+    fs::write(dir.join("rows.csv"), "sleep\n".repeat(12) + &"burn\n".repeat(12)).expect("the directory is ours");
+    let target = format!("http://{}", gunicorn.address());
+    let load = ["run", "script.yaml", "--target", &target, "--recording", "load.pyperf"];
+    Pyperf::new(load).cwd(&dir).env("HTTP_PROXY", "").env("http_proxy", "").run().succeeded();
+    attached.interrupt();
+    attached.wait(wait::PATIENCE).succeeded();
+
+    let joined = |arguments: &[&str]| {
+        let own = ["report", "-f", "collapsed", "-o", "-", "--by", "phase"];
+        Pyperf::new(own.into_iter().chain(arguments.iter().copied())).cwd(&dir).run()
+    };
+    for files in [["server.pyperf", "load.pyperf"], ["load.pyperf", "server.pyperf"]] {
+        let text = joined(&files).succeeded().stdout;
+        let (asleep, burning) = (below(&text, "Zebras sleep"), below(&text, "Ants burn"));
+        assert!(asleep.share_of("slow_query") >= 0.95, "{files:?}: {text}");
+        assert!(burning.share_of("burn_cpu") >= 0.95, "{files:?}: {text}");
+    }
+    // Three seconds are a phase and the pause behind it.
+    let shifted = joined(&["server.pyperf", "load.pyperf", "--clock-offset", "-3"]).succeeded().stdout;
+    assert!(below(&shifted, "Ants burn").stacks.is_empty(), "{shifted}");
+    joined(&["server.pyperf", "server.pyperf"]).ended_with(2).says(&["neither of the two recordings has a load"]);
+}
+
 #[test]
 fn what_can_fail_fails_before_a_request() {
     let (dir, gunicorn) = (TempDir::new(), gunicorn());

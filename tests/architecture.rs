@@ -74,7 +74,7 @@ const FENCED: &[(&str, &str)] = &[
     ("csv", "src/scenario/payload.rs"),
     ("scraper", "src/scenario/extract/selector.rs"),
     ("fancy_regex", "src/scenario"),
-    ("hdrhistogram", "src/recording/traffic/tally.rs"),
+    ("hdrhistogram", "src/recording/traffic/latency.rs"),
     ("hyper", "src/load/http"),
     ("rustls", "src/load/http"),
     ("cookie_store", "src/load/cookies.rs"),

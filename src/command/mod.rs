@@ -13,6 +13,7 @@ mod publish;
 mod render;
 mod run;
 mod run_with_load;
+mod serving;
 mod signals;
 
 use crate::cli::{self, Wish};

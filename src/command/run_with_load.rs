@@ -1,19 +1,17 @@
 //! `pyperf run-with-load`: samples and load on one clock, in one graph and one report.
 
 use std::io::Write;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::folder::Folder;
 use super::load::{self, Windows};
 use super::run::kept;
-use super::{graphs, output, publish, signals};
+use super::{graphs, output, publish, serving, signals};
 use crate::cli::RunWithLoad;
 use crate::clock::{Clock, Moment};
 use crate::load::{Load, Options, Stops};
 use crate::problem::{Exit, Problem};
 use crate::process::access;
-use crate::process::find::{FindError, Wanted, find};
 use crate::process::tree::ProcessTree;
 use crate::recording::file::RecordingFile;
 use crate::recording::traffic::Traffic;
@@ -21,14 +19,10 @@ use crate::recording::{Mode, Phase, Run};
 use crate::report::Report;
 use crate::report::load::LoadReport;
 use crate::report::whole::Whole;
-use crate::sampler::{self, Opened, Sampler};
-use crate::scenario::script::Script;
+use crate::sampler::{self, Opened, Sampler, StartError};
 use crate::stack::pyspy::PySpyReader;
 use crate::stop::Stop;
-use crate::ui::Ui;
-
-/// How long the target may take to accept a connection before the run.
-const PATIENCE: Duration = Duration::from_secs(3);
+use crate::ui::{Ui, Verbosity};
 
 /// Samples and sends, then tells.
 pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
@@ -42,8 +36,8 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
 
     // Whatever can fail is tried before the first request.
     let proxies = load::proxies(&wish.run)?;
-    reachable(&script)?;
-    let roots = roots(ui, wish, &script)?;
+    serving::reachable(&script)?;
+    let roots = serving::roots(ui, wish, &script)?;
     for root in &roots {
         access::check(*root, "run-with-load")?;
     }
@@ -56,14 +50,8 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     let run = Run { target, started: clock.wall(Moment::default()), rate: wish.rate, mode: wish.reading.mode };
     let recording = RecordingFile::create(&folder.file("run.pyperf"), &run)?;
     let master = roots.first().copied().unwrap_or_default();
-    let reading = wish.reading;
-    let opener = Box::new(move |pid| {
-        let reader = PySpyReader::attach(pid, reading, clock)?;
-        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
-    });
-    let tree = ProcessTree::new(roots, wish.follow);
     let options = sampler::Options { run, duration: None, file: Some(recording.clone()) };
-    let sampler = Sampler::start(tree, opener, options, clock, &sampling).inspect_err(|_| {
+    let sampler = sample(wish, roots, options, clock, &sampling).inspect_err(|_| {
         let _ = std::fs::remove_file(folder.file("run.pyperf"));
         folder.give_up();
     })?;
@@ -98,7 +86,9 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     let load_report = LoadReport::of(traffic, &plugins, extended).labelled(&wish.run.labels);
     load::tell(ui, &wish.run, &load_report);
     let whole = Whole { recording: &outcome.recording, traffic, load: &load_report };
-    ui.remark(&whole.details());
+    if wish.run.verbosity == Verbosity::Normal {
+        ui.result(&format!("{}\n", whole.details()));
+    }
     writing.begin();
     deliver(ui, wish, &whole, &folder, master, &writing)?;
     if let Some(path) = &json {
@@ -109,6 +99,22 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
         .file_error
         .map_or(Ok(()), |error| Err(error.into()))
         .and_then(|()| kept(ui, &ended, load::verdict(&wish.run, traffic, &load_report, writing.exit())))
+}
+
+/// Starts to sample.
+fn sample(
+    wish: &RunWithLoad,
+    roots: Vec<i32>,
+    options: sampler::Options,
+    clock: Clock,
+    stop: &Stop,
+) -> Result<Sampler, StartError> {
+    let reading = wish.reading;
+    let opener = Box::new(move |pid| {
+        let reader = PySpyReader::attach(pid, reading, clock)?;
+        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
+    });
+    Sampler::start(ProcessTree::new(roots, wish.follow), opener, options, clock, stop)
 }
 
 /// Writes the graph, the report as text and as JSON, and says where everything is.
@@ -132,54 +138,6 @@ fn deliver(
     output::deliver(ui, &|to| whole.write_text(to), "what was printed here", &folder.file("report.txt"), writing)?;
     ui.written(&folder.file("run.pyperf").display().to_string(), "every sample, for `pyperf report` and for SQL");
     Ok(())
-}
-
-/// The program to sample: the one that the user names, else the one that listens where the load goes.
-fn roots(ui: Ui, wish: &RunWithLoad, script: &Script) -> Result<Vec<i32>, Problem> {
-    if let Some(wanted) = &wish.wanted {
-        return Ok(find(wanted)?);
-    }
-    let (host, port) = address(script)?;
-    match find(&Wanted::Listening { host, port }) {
-        Ok(roots) => Ok(roots),
-        // A proxy in front, or another name space: then it has to be known by its name.
-        Err(why @ FindError::Listening(_)) => match find(&Wanted::Name("gunicorn".into())) {
-            Ok(roots) => {
-                ui.note(&format!("{why}; sampling gunicorn, which runs here"));
-                Ok(roots)
-            }
-            Err(_) => Err(why.into()),
-        },
-        Err(why) => Err(why.into()),
-    }
-}
-
-fn address(script: &Script) -> Result<(String, u16), Problem> {
-    let url = url::Url::parse(&script.target).ok();
-    let parts = url.as_ref().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
-    parts.ok_or_else(|| Problem::new(Exit::Usage, "the target has no host and port"))
-}
-
-/// Whether somebody accepts connections where the load goes.
-fn reachable(script: &Script) -> Result<(), Problem> {
-    let (host, port) = address(script)?;
-    let refused = |why: &dyn std::fmt::Display| {
-        let problem = Problem::new(Exit::Failed, format!("nobody answers at {host}:{port}")).because(why);
-        problem.hint("start the server, or name another with --target URL")
-    };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let mut addresses = (bare, port).to_socket_addrs().map_err(|error| refused(&error))?.peekable();
-    if addresses.peek().is_none() {
-        return Err(refused(&"the host has no address"));
-    }
-    let mut last = None;
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(_) => return Ok(()),
-            Err(error) => last = Some(error),
-        }
-    }
-    last.map_or(Ok(()), |error| Err(refused(&error)))
 }
 
 /// The phases of the recording: those of the script, with what was sampled before and after them.

@@ -4,17 +4,21 @@
 //! how requests are sent, what Artillery calls these numbers, or how they are printed.
 
 pub(in crate::recording) mod failures;
+mod latency;
 pub mod log;
 mod numbers;
 mod progress;
+mod series;
 mod tally;
 
 use std::time::{Duration, SystemTime};
 
 pub use failures::{Failure, FailureKind, Failures, Kept, Signature};
+pub use latency::Latency;
 pub use numbers::{EndpointNumbers, Numbers, Summary};
 pub use progress::Progress;
-pub use tally::{Exchange, Latency, Outcome, Series, SeriesKey, Tally, Users};
+pub use series::{Exchange, Outcome, Series, SeriesKey};
+pub use tally::{Tally, Users};
 
 use crate::clock::Moment;
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::EndpointLabel;
-use super::tally::{Latency, Series, Tally, Users};
+use super::latency::Latency;
+use super::series::Series;
+use super::tally::{Tally, Users};
 use crate::clock::Moment;
 
 /// A distribution in a few numbers, in milliseconds.

@@ -8,11 +8,11 @@
 //! endpoint and status, and behind that by status alone.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hdrhistogram::Histogram;
 
+use super::latency::Latency;
+use super::series::{Exchange, Outcome, Series, SeriesKey};
 use crate::clock::Moment;
 
 /// Sets of histograms; further requests are counted under [`SeriesKey::OTHER_ENDPOINT`], by class.
@@ -27,217 +27,6 @@ const MOST_EMPTIED: usize = 64;
 const MOST_CODES: usize = 500;
 /// What error codes and counters beyond the bound are counted as.
 const OTHER: &str = "(other)";
-
-/// A distribution of lengths of time, in microseconds; three significant digits, from 1 µs up.
-///
-/// The shortest and the longest are kept exactly. An empty one takes no memory yet.
-#[derive(Clone, Debug, Default)]
-pub struct Latency {
-    histogram: Option<Box<Histogram<u32>>>,
-    bounds: Option<(Duration, Duration)>,
-}
-
-impl Latency {
-    /// Adds a length of time.
-    pub fn record(&mut self, length: Duration) {
-        let micros = u64::try_from(length.as_micros()).unwrap_or(u64::MAX).clamp(1, HIGHEST);
-        let histogram = self.histogram.get_or_insert_with(|| Box::new(empty()));
-        // Within the bounds of a histogram that resizes itself.
-        let _ = histogram.record(micros);
-        self.stretch(length, length);
-    }
-
-    fn stretch(&mut self, shortest: Duration, longest: Duration) {
-        self.bounds = Some(self.bounds.map_or((shortest, longest), |(min, max)| (min.min(shortest), max.max(longest))));
-    }
-
-    /// Adds all of another one: exact, as if its values had been recorded here.
-    pub fn add(&mut self, other: &Self) {
-        if let (Some(more), Some((shortest, longest))) = (&other.histogram, other.bounds) {
-            let _ = self.histogram.get_or_insert_with(|| Box::new(empty())).add(&**more);
-            self.stretch(shortest, longest);
-        }
-    }
-
-    /// Takes everything out, and keeps the memory.
-    pub fn clear(&mut self) {
-        if let Some(histogram) = &mut self.histogram {
-            histogram.reset();
-        }
-        self.bounds = None;
-    }
-
-    /// How many values there are.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.histogram.as_ref().map_or(0, |histogram| histogram.len())
-    }
-
-    /// The length that the share `quantile` of the values does not exceed: 0.5 is the median. Zero when there are none.
-    #[must_use]
-    pub fn quantile(&self, quantile: f64) -> Duration {
-        self.histogram.as_ref().map_or(Duration::ZERO, |histogram| {
-            Duration::from_micros(histogram.value_at_quantile(quantile)).clamp(self.min(), self.max())
-        })
-    }
-
-    /// The shortest.
-    #[must_use]
-    pub fn min(&self) -> Duration {
-        self.bounds.map_or(Duration::ZERO, |(shortest, _)| shortest)
-    }
-
-    /// The longest.
-    #[must_use]
-    pub fn max(&self) -> Duration {
-        self.bounds.map_or(Duration::ZERO, |(_, longest)| longest)
-    }
-
-    /// The mean, in microseconds.
-    #[must_use]
-    pub fn mean_micros(&self) -> f64 {
-        self.histogram.as_ref().map_or(0.0, |histogram| histogram.mean())
-    }
-
-    /// How many values are longer than a bound, to the histogram's precision.
-    #[must_use]
-    pub fn count_above(&self, bound: Duration) -> u64 {
-        let micros = u64::try_from(bound.as_micros()).unwrap_or(HIGHEST).min(HIGHEST);
-        self.histogram
-            .as_ref()
-            .map_or(0, |histogram| histogram.len().saturating_sub(histogram.count_between(0, micros)))
-    }
-}
-
-/// Two days: what is longer is a mistake of the clock.
-const HIGHEST: u64 = 200_000_000_000;
-
-fn empty() -> Histogram<u32> {
-    let mut histogram = Histogram::new_with_bounds(1, 1 << 12, 3)
-        .unwrap_or_else(|_| unreachable!("the bounds of a histogram are constants"));
-    histogram.auto(true);
-    histogram
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Outcome {
-    /// An answer with this status.
-    Status(u16),
-    /// An answer of this class, 4 for 400 to 499, of an endpoint that answers with too many statuses.
-    Class(u16),
-    /// No answer, or not a whole one.
-    Failed,
-}
-
-impl Outcome {
-    /// The class of an answer: 4 for 400 to 499.
-    #[must_use]
-    pub const fn class(self) -> Option<u16> {
-        match self {
-            Self::Status(status) => Some(status / 100),
-            Self::Class(class) => Some(class),
-            Self::Failed => None,
-        }
-    }
-}
-
-/// What histograms are kept apart by. The numbers are those of `Traffic`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SeriesKey {
-    /// The phase that the user arrived in.
-    pub phase: u16,
-    /// Its scenario.
-    pub scenario: u16,
-    /// What was asked for.
-    pub endpoint: u32,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-impl SeriesKey {
-    /// The endpoint under which everything is counted that came too late to have a series of its own.
-    pub const OTHER_ENDPOINT: u32 = u32::MAX;
-}
-
-/// The histograms of one kind of request.
-#[derive(Clone, Debug, Default)]
-pub struct Series {
-    /// Requests; a timeout counts as one.
-    pub count: u64,
-    /// From sending the request to the head of the answer: Artillery's response time.
-    pub first_byte: Latency,
-    /// From sending the request to the end of the answer.
-    pub from_send: Latency,
-    /// From the moment when the request was due to the end of the answer: what a user feels, who does not know that the
-    /// driver or a socket was busy.
-    pub from_due: Latency,
-    /// Waiting for a free socket.
-    pub queued: Latency,
-    /// Looking up a name.
-    pub dns: Latency,
-    /// Connecting.
-    pub connect: Latency,
-    /// Agreeing on a secret.
-    pub tls: Latency,
-    /// From the head of the answer to its end.
-    pub body: Latency,
-    /// What the server says it took: `Server-Timing: total;dur=…`.
-    pub server: Latency,
-}
-
-impl Series {
-    const fn parts(&self) -> [&Latency; 9] {
-        let Self { count: _, first_byte, from_send, from_due, queued, dns, connect, tls, body, server } = self;
-        [first_byte, from_send, from_due, queued, dns, connect, tls, body, server]
-    }
-
-    const fn parts_mut(&mut self) -> [&mut Latency; 9] {
-        let Self { count: _, first_byte, from_send, from_due, queued, dns, connect, tls, body, server } = self;
-        [first_byte, from_send, from_due, queued, dns, connect, tls, body, server]
-    }
-
-    /// Adds all of another one.
-    pub fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        for (mine, theirs) in self.parts_mut().into_iter().zip(other.parts()) {
-            mine.add(theirs);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.count = 0;
-        self.parts_mut().into_iter().for_each(Latency::clear);
-    }
-}
-
-/// What is to be counted of one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Exchange {
-    /// When it ended.
-    pub ended: Moment,
-    /// From sending to the head; for a timeout, until it was given up, and from the start of the attempt if nothing was sent yet.
-    /// `None` for other failures before anything was sent.
-    pub first_byte: Option<Duration>,
-    /// From sending to the end.
-    pub from_send: Option<Duration>,
-    /// From when it was due to the end.
-    pub from_due: Duration,
-    /// Waiting for a free socket, if that took any time.
-    pub queued: Option<Duration>,
-    /// Looking up a name, if that was done.
-    pub dns: Option<Duration>,
-    /// Connecting, if that was done.
-    pub connect: Option<Duration>,
-    /// Agreeing on a secret, if that was done.
-    pub tls: Option<Duration>,
-    /// From the head to the end.
-    pub body: Option<Duration>,
-    /// What the server says it took.
-    pub server: Option<Duration>,
-    /// Bytes of the body, as they came.
-    pub bytes: u64,
-}
 
 /// Virtual users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -511,17 +300,9 @@ fn bump(counters: &mut BTreeMap<String, u64>, name: &str, by: u64) {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use std::time::Duration;
 
     use super::*;
-
-    fn millis(lengths: &[u64]) -> Latency {
-        let mut latency = Latency::default();
-        for length in lengths {
-            latency.record(Duration::from_millis(*length));
-        }
-        latency
-    }
 
     const fn exchange() -> Exchange {
         Exchange {
@@ -537,17 +318,6 @@ mod tests {
             server: None,
             bytes: 0,
         }
-    }
-
-    #[test]
-    fn three_digits_are_kept_over_the_whole_range() {
-        let latency = millis(&[1, 10, 100, 30_051]);
-        assert_eq!(latency.count(), 4);
-        assert_eq!((latency.min().as_millis(), latency.max().as_millis()), (1, 30_051));
-        assert!(latency.quantile(0.75).as_millis().abs_diff(100) <= 1, "{:?}", latency.quantile(0.75));
-        assert!(latency.quantile(1.0) <= latency.max());
-        assert_eq!(latency.count_above(Duration::from_millis(50)), 2);
-        assert_eq!(Latency::default().quantile(0.99), Duration::ZERO);
     }
 
     #[test]
@@ -587,19 +357,5 @@ mod tests {
         assert!(total.codes.values().all(|count| *count == 3));
         assert_eq!(total.sum(|key| key.outcome.class() == Some(4)).count, 300);
         assert_eq!(total.sum(|key| key.outcome == Outcome::Status(999)).count, 3);
-    }
-
-    proptest! {
-        #[test]
-        fn adding_windows_is_exact(lengths in proptest::collection::vec(1_u64..200_000, 1..200), cut in 0_usize..200) {
-            let cut = cut.min(lengths.len());
-            let whole = millis(&lengths);
-            let mut added = millis(&lengths[..cut]);
-            added.add(&millis(&lengths[cut..]));
-            for quantile in [0.0, 0.5, 0.9, 0.99, 1.0] {
-                prop_assert_eq!(whole.quantile(quantile), added.quantile(quantile));
-            }
-            prop_assert_eq!(whole.count(), added.count());
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! pyperf: what was the server's Python doing, and what did its users see?
 //!
 //! `pyperf attach` samples a running gunicorn from outside and draws a flamegraph; `pyperf run` sends the load that a script
-//! describes and tells what came of it. One idea carries the design: *two engines, one clock, no shared state; record first, label
+//! describes and tells what came of it; `pyperf run-with-load` does both, and puts every sample under the phase that it was taken in.
+//! One idea carries the design: *two engines, one clock, no shared state; record first, label
 //! later*. Each engine stamps what it sees and hands it back as plain data; everything a graph or a report says is a pure function
 //! of that data, and can be said again, differently.
 //!

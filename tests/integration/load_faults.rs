@@ -23,10 +23,10 @@ fn failed_with<'a>(ran: &'a Ran, path: &str, code: &str) -> &'a Value {
     assert_eq!(ran.users(), [2, 0, 2, 0], "{path}");
     assert_eq!(ran.counter("http.requests"), 2, "{path}");
     let failure = ran.failure();
+    assert_eq!(failure["endpoint"], json!(format!("GET {path}")));
     let path = path.split('?').next().unwrap_or_default();
     assert_eq!((&failure["kind"], &failure["what"], &failure["count"]), (&json!("transport"), &json!(code), &json!(2)));
     assert_eq!((&failure["step"], &failure["scenario"]), (&json!(ran.place(path)), &json!("the scenario")));
-    assert_eq!(failure["endpoint"], json!(format!("GET {path}")));
     ran.tells(&[&format!("    {code}: 2\n"), &format!("  2 × {code} at {}", ran.place(path))]);
     &failure["examples"][0]
 }

@@ -18,7 +18,7 @@ pub(super) struct Folder {
 impl Folder {
     /// The folder that the user wants, else one with date and time in its name.
     pub(super) fn make(wanted: Option<&Path>, clock: Clock) -> Result<Self, Problem> {
-        let path = wanted.map_or_else(|| PathBuf::from(dated(clock)), Path::to_path_buf);
+        let path = wanted.map_or_else(|| PathBuf::from(dated("pyperf-%Y%m%d-%H%M%S", clock)), Path::to_path_buf);
         let made = !path.exists();
         let failed = |error: std::io::Error| {
             let problem = Problem::new(Exit::Failed, format!("cannot make the folder {}", path.display()));
@@ -41,8 +41,8 @@ impl Folder {
     }
 }
 
-/// `pyperf-20261124-120242`, in local time.
-fn dated(clock: Clock) -> String {
+/// A name with the date in it, in local time: `pyperf-%Y%m%d-%H%M%S` is `pyperf-20261124-120242`.
+pub(super) fn dated(pattern: &str, clock: Clock) -> String {
     let now = jiff::Timestamp::try_from(clock.wall(Moment::default())).unwrap_or_default();
-    now.to_zoned_datetime(TimeZone::system()).strftime("pyperf-%Y%m%d-%H%M%S").to_string()
+    now.to_zoned_datetime(TimeZone::system()).strftime(pattern).to_string()
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use super::check;
+use super::folder::dated;
 use crate::cli::{Console, Run};
 use crate::clock::{Clock, Moment};
+use crate::load::Ended;
 use crate::load::http::Proxies;
 use crate::problem::{Exit, Problem};
 use crate::recording::traffic::{Traffic, Window};
@@ -109,13 +111,27 @@ pub(super) fn verdict(
     Ok(())
 }
 
+/// Says what the recording lacks; that it could not be written is a failure, unless the run has another one.
+pub(super) fn kept(ui: Ui, ended: &Ended, verdict: Result<(), Problem>) -> Result<(), Problem> {
+    if ended.lost > 0 {
+        ui.note(&format!("the recording lacks {} requests or users: the disk was too slow for them", ended.lost));
+    }
+    match (verdict, &ended.unwritten) {
+        (Ok(()), Some(error)) => Err(Problem::new(Exit::Failed, error.to_string())),
+        (verdict, Some(error)) => {
+            ui.note(&error.to_string());
+            verdict
+        }
+        (verdict, None) => verdict,
+    }
+}
+
 /// The file that `--output` means: in a folder one with the date in its name, as Artillery names it.
 pub(super) fn place(path: &Path, clock: Clock) -> PathBuf {
     if !path.is_dir() {
         return path.to_owned();
     }
-    let now = jiff::Timestamp::try_from(clock.wall(Moment::default())).unwrap_or_default();
-    path.join(now.to_zoned_datetime(TimeZone::system()).strftime("artillery_report_%Y%m%d_%H%M%S.json").to_string())
+    path.join(dated("artillery_report_%Y%m%d_%H%M%S.json", clock))
 }
 
 /// The proxies that the environment names.

@@ -58,8 +58,12 @@ fn place(wish: &mut Render) -> PathBuf {
 fn read(wish: &Render) -> Result<(Recording, Option<Traffic>), Problem> {
     let mut files = wish.recordings.iter();
     let first = files.next().ok_or_else(no_phases)?;
-    let (mut recording, traffic) = (file::read(first)?, file::read_traffic(first)?);
-    let Some(second) = files.next() else { return Ok((recording, traffic)) };
+    let second = files.next();
+    // A graph of one file needs no replay of its requests.
+    let is_wanted = second.is_some() || wish.what != Rendered::Graph;
+    let mut recording = file::read(first)?;
+    let traffic = if is_wanted { file::read_traffic(first)? } else { None };
+    let Some(second) = second else { return Ok((recording, traffic)) };
     let (mut other, load) = (file::read(second)?, file::read_traffic(second)?);
     let refused = |sentence: &str, hint: &str| Problem::new(Exit::Usage, sentence).hint(hint);
     match (traffic, load) {
@@ -94,7 +98,7 @@ fn whole(
     let traffic = traffic.ok_or_else(no_phases)?;
     let plugins = Plugins::default();
     let load = LoadReport::of(traffic, &plugins, false);
-    let whole = Whole { recording, traffic, load: &load };
+    let whole = Whole::of(recording, traffic, &load);
     let fill = |to: &mut dyn Write| match wish.what {
         Rendered::Text => whole.write_text(to),
         Rendered::Json | Rendered::Graph => whole.write_json(to),

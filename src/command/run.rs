@@ -7,7 +7,7 @@ use super::load::{self, Windows};
 use super::{output, publish, signals};
 use crate::cli::Run;
 use crate::clock::{Clock, Moment};
-use crate::load::{Broken, Ended, Load, Options, Stops};
+use crate::load::{Broken, Load, Options, Stops};
 use crate::problem::Problem;
 use crate::recording::file::RecordingFile;
 use crate::redact;
@@ -50,22 +50,7 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
         output::deliver(ui, &fill, "the numbers as JSON", path, &writing)?;
     }
     let verdict = load::verdict(wish, traffic, &report, writing.exit());
-    kept(ui, &ended, verdict)
-}
-
-/// Says what the recording lacks; that it could not be written is a failure, unless the run has another one.
-pub(super) fn kept(ui: Ui, ended: &Ended, verdict: Result<(), Problem>) -> Result<(), Problem> {
-    if ended.lost > 0 {
-        ui.note(&format!("the recording lacks {} requests or users: the disk was too slow for them", ended.lost));
-    }
-    match (verdict, &ended.unwritten) {
-        (Ok(()), Some(error)) => Err(Problem::new(crate::problem::Exit::Failed, error.to_string())),
-        (verdict, Some(error)) => {
-            ui.note(&error.to_string());
-            verdict
-        }
-        (verdict, None) => verdict,
-    }
+    load::kept(ui, &ended, verdict)
 }
 
 /// Nothing was recorded of a run that could not begin, and the next try may want the name.

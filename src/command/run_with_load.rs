@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::folder::Folder;
 use super::load::{self, Windows};
-use super::run::kept;
 use super::{graphs, output, publish, serving, signals};
 use crate::cli::RunWithLoad;
 use crate::clock::{Clock, Moment};
@@ -85,7 +84,7 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
 
     let load_report = LoadReport::of(traffic, &plugins, extended).labelled(&wish.run.labels);
     load::tell(ui, &wish.run, &load_report);
-    let whole = Whole { recording: &outcome.recording, traffic, load: &load_report };
+    let whole = Whole::of(&outcome.recording, traffic, &load_report);
     if wish.run.verbosity == Verbosity::Normal {
         ui.result(&format!("{}\n", whole.details()));
     }
@@ -98,7 +97,7 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     outcome
         .file_error
         .map_or(Ok(()), |error| Err(error.into()))
-        .and_then(|()| kept(ui, &ended, load::verdict(&wish.run, traffic, &load_report, writing.exit())))
+        .and_then(|()| load::kept(ui, &ended, load::verdict(&wish.run, traffic, &load_report, writing.exit())))
 }
 
 /// Starts to sample.

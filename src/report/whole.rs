@@ -13,7 +13,7 @@ use crate::recording::Recording;
 use crate::recording::traffic::Traffic;
 
 /// Both halves of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Whole<'a> {
     /// What was sampled.
     pub recording: &'a Recording,
@@ -21,13 +21,20 @@ pub struct Whole<'a> {
     pub traffic: &'a Traffic,
     /// That, summed up.
     pub load: &'a LoadReport<'a>,
+    activity: Activity,
 }
 
-impl Whole<'_> {
+impl<'a> Whole<'a> {
+    /// Both halves together: what the server was doing is worked out once.
+    #[must_use]
+    pub fn of(recording: &'a Recording, traffic: &'a Traffic, load: &'a LoadReport<'a>) -> Self {
+        Self { recording, traffic, load, activity: Activity::of(recording) }
+    }
+
     /// What the server was doing, phase by phase, and what the looking cost.
     #[must_use]
     pub fn details(&self) -> String {
-        let activity = activity_text(&Activity::of(self.recording), self.recording);
+        let activity = activity_text(&self.activity, self.recording);
         format!("{activity}\n{}", self.receipt())
     }
 
@@ -68,7 +75,7 @@ impl Whole<'_> {
         if let Some(own) = whole.get_mut("pyperf").and_then(Value::as_object_mut) {
             let recording = self.recording;
             let millis = |length: Duration| length.as_secs_f64() * 1e3;
-            own.insert("activity".into(), activity_json(&Activity::of(recording), recording));
+            own.insert("activity".into(), activity_json(&self.activity, recording));
             own.insert(
                 "overhead".into(),
                 json!({

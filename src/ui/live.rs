@@ -13,9 +13,7 @@ const TURN: Duration = Duration::from_millis(200);
 pub(super) fn follow(sampler: &Sampler, stop: &Stop, draw: bool) {
     while stop.wait(TURN).is_none() {
         if draw {
-            let width = terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| usize::from(width.0));
-            let line: String =
-                line(sampler.rate(), &sampler.progress()).chars().take(width.saturating_sub(1)).collect();
+            let line: String = line(sampler.rate(), &sampler.progress()).chars().take(width()).collect();
             let _ = write!(stderr(), "\r\x1b[K{line}");
             let _ = stderr().flush();
         }
@@ -23,6 +21,11 @@ pub(super) fn follow(sampler: &Sampler, stop: &Stop, draw: bool) {
     if draw {
         let _ = write!(stderr(), "\r\x1b[K");
     }
+}
+
+/// The characters of a line that the terminal shows without breaking it.
+pub(super) fn width() -> usize {
+    terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| usize::from(width.0)).saturating_sub(1)
 }
 
 fn line(asked: u32, progress: &Progress) -> String {

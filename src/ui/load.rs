@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
+use super::live::width;
 use super::{Ui, Verbosity};
 use crate::load::{Load, Stops};
 use crate::recording::traffic::Window;
@@ -55,10 +56,6 @@ pub(super) fn follow(ui: Ui, load: &Load, stops: &Stops, tell: &dyn Fn(&Window) 
             ui.remark(&progress::line(&progress));
         }
     }
-}
-
-fn width() -> usize {
-    terminal_size::terminal_size_of(stderr()).map_or(80, |(width, _)| usize::from(width.0)).saturating_sub(1)
 }
 
 /// Lines at the bottom of a terminal.

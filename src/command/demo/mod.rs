@@ -12,13 +12,11 @@ mod task;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use self::environment::Environment;
 use self::server::Server;
-use super::{run_with_load, signals};
+use super::{folder as folder_of_results, run_with_load, signals};
 use crate::cli::{Console, Demo, Run, RunWithLoad};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::problem::{Exit, Problem};
 use crate::process::find;
 use crate::process::tree::Follow;
@@ -96,8 +94,7 @@ fn show(wish: &Demo, script: Wanted, pid: i32, results: &Path) -> Result<(), Pro
 
 /// The folder for the results, made now.
 fn results(out: Option<&Path>, clock: Clock) -> Result<PathBuf, Problem> {
-    let now = jiff::Timestamp::try_from(clock.wall(Moment::default())).unwrap_or_default();
-    let dated = || now.to_zoned_datetime(TimeZone::system()).strftime("pyperf-demo-%Y%m%d-%H%M%S").to_string().into();
+    let dated = || folder_of_results::dated("pyperf-demo-%Y%m%d-%H%M%S", clock).into();
     let path = out.map_or_else(dated, Path::to_owned);
     std::fs::create_dir_all(&path).map(|()| path.clone()).map_err(|error| {
         let sentence = format!("cannot make the folder {} for the results", path.display());

@@ -3,12 +3,14 @@
 //! Most of it takes two users, which only root can be; without root the tests say aloud what was left out.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use nix::unistd::{Uid, User};
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::{Configuration, Gunicorn};
+use crate::support::namespace::Namespace;
 use crate::support::pyperf::Pyperf;
 use crate::support::python::Python;
 use crate::support::say;
@@ -137,6 +139,86 @@ fn a_folder_that_the_caller_of_sudo_may_not_write_to_is_refused_before_sampling(
     let recording = Pyperf::attach(gunicorn.pid(), arguments).cwd(&roots).sudo_of(&nobody).run();
     recording.ended_with(1).says(&["cannot create the recording run.pyperf"]);
     assert!(roots.names().is_empty());
+}
+
+#[test]
+fn no_load_is_sent_to_a_gunicorn_that_may_not_be_read() {
+    let Some(nobody) = say::nobody_unless_not_root("run-with-load refuses another user's gunicorn before it sends")
+    else {
+        return;
+    };
+    let (gunicorn, dir) = (talkative(), TempDir::of(&nobody));
+    let pid = gunicorn.pid().to_string();
+    let named = load_on(gunicorn.address(), &dir).arguments(["--pid", &pid]).user(&nobody).run().ended_with(4);
+    named.says(&[
+        &format!("cannot read process {pid}"),
+        &format!("it runs as user 0 and pyperf as user {}, without the capability SYS_PTRACE", nobody.uid),
+        "sudo pyperf run-with-load",
+    ]);
+    // Whose socket it is can be told, but not which process has it.
+    let found = load_on(gunicorn.address(), &dir).user(&nobody).run().ended_with(4);
+    found.says(&[&format!("a process of user 0 listens on {}, and pyperf may not see which one", gunicorn.address())]);
+    assert_eq!(dir.names(), ["script.yaml"], "nothing is left of a run that did not begin");
+    assert_untouched(&gunicorn);
+}
+
+#[test]
+fn no_load_is_sent_to_a_gunicorn_that_cannot_be_seen() {
+    if !say::is_root("run-with-load refuses a gunicorn outside its own namespace before it sends") {
+        return;
+    }
+    let (gunicorn, dir, namespace) = (talkative(), TempDir::new(), Namespace::new());
+    let said = ["but no process that can be seen from here", "name its process with --name or --pid"];
+    loading(Pyperf::inside(&namespace, ["run-with-load"]), gunicorn.address(), &dir).run().ended_with(3).says(&said);
+    assert_eq!(dir.names(), ["script.yaml"], "nothing is left of a run that did not begin");
+    assert_untouched(&gunicorn);
+}
+
+#[test]
+fn under_sudo_a_load_finds_another_users_gunicorn_and_its_results_belong_to_the_caller() {
+    let Some(nobody) = say::nobody_unless_not_root("run-with-load on behalf of the caller of sudo") else {
+        return;
+    };
+    let (gunicorn, dir) = (talkative(), TempDir::of(&nobody));
+    load_on(gunicorn.address(), &dir).sudo_of(&nobody).run().succeeded();
+    let results = fs::read_dir(dir.join("out")).expect("the results are there").flatten().map(|entry| entry.path());
+    let results: Vec<_> = results.chain([dir.join("out")]).collect();
+    assert!(results.len() >= 4, "{results:?}");
+    for path in results {
+        assert_eq!(owner(&path), nobody.uid.as_raw(), "{}", path.display());
+    }
+    gunicorn.log().wait_for("GET /burn");
+}
+
+/// A gunicorn that logs each of its requests.
+fn talkative() -> Gunicorn {
+    shared().arguments(["--access-logfile", "-"]).start()
+}
+
+/// `run-with-load` in this directory.
+fn load_on(address: SocketAddr, dir: &TempDir) -> Pyperf {
+    loading(Pyperf::new(["run-with-load"]), address, dir)
+}
+
+/// Gives it a script that sends two requests.
+fn loading(pyperf: Pyperf, address: SocketAddr, dir: &TempDir) -> Pyperf {
+    let script = format!(
+        "config:\n  target: http://{address}\n  phases: [{{ duration: 1, arrivalCount: 2 }}]\n\
+         scenarios:\n  - flow: [{{ get: {{ url: \"/burn?s=0.2\" }} }}]\n"
+    );
+    fs::write(dir.join("script.yaml"), script).expect("the directory is ours");
+    let [script, out] = ["script.yaml", "out"].map(|name| dir.join(name).display().to_string());
+    let pyperf = pyperf.arguments([&script, "--out", &out, "--lead", "0.2"]);
+    // The proxies of the session are not those of a test.
+    let plain = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+    plain.into_iter().fold(pyperf.cwd(dir), |pyperf, name| pyperf.env(name, ""))
+}
+
+/// Panics unless our own request is the first that it was sent.
+fn assert_untouched(gunicorn: &Gunicorn) {
+    gunicorn.get("/fast");
+    gunicorn.log().wait_for("GET /fast");
+    assert!(!gunicorn.log().text().contains("/burn"), "{}", gunicorn.log().text());
 }
 
 /// A gunicorn whose Python every user may run.

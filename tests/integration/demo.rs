@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
+use nix::unistd::{User, chown};
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::http;
 use crate::support::process::{self, is_alive};
 use crate::support::pyperf::{Finished, Pyperf, Running};
 use crate::support::python::Python;
+use crate::support::say;
 use crate::support::temp_dir::TempDir;
 use crate::support::wait::{self, PATIENCE};
 
@@ -85,6 +88,44 @@ fn the_server_ends_with_a_pyperf_that_is_killed() {
     wait::until("the server to end", PATIENCE, || {
         workers.iter().chain([&master]).all(|pid| !is_alive(*pid)).then_some(())
     });
+}
+
+#[test]
+fn under_sudo_all_that_it_makes_belongs_to_the_caller_and_ends_with_it() {
+    let Some(nobody) = say::nobody_unless_not_root("the demo on behalf of the caller of sudo") else {
+        return;
+    };
+    let home = Home::of(&nobody);
+    let finished = home.demo_under_sudo(&nobody, &["--short"]).wait(PATIENCE).succeeded();
+    home.assert_nothing_runs(&finished);
+    assert_eq!(names(&home.dir.join("home/.cache/pyperf")).len(), 1, "the caller's cache, not root's");
+    for made in ["home/.cache", "results"] {
+        let strange = strangers(&home.dir.join(made), nobody.uid.as_raw());
+        assert!(strange.is_empty(), "{strange:?}");
+    }
+
+    fs::remove_dir_all(home.dir.join("results")).expect("the folder is ours");
+    let running = home.demo_under_sudo(&nobody, &[]);
+    running.stderr().wait_for("users in");
+    let master = process::children(running.pid()).pop().expect("a gunicorn");
+    let workers = process::children(master);
+    assert!(
+        workers.iter().chain([&master]).all(|pid| owner(Path::new(&format!("/proc/{pid}"))) == nobody.uid.as_raw())
+    );
+    running.interrupt();
+    let finished = running.wait(PATIENCE).ended_with(130);
+    home.assert_nothing_runs(&finished);
+}
+
+#[test]
+fn a_caller_of_sudo_without_a_home_is_told_that_the_demo_needs_no_root() {
+    let Some(nobody) = say::nobody_unless_not_root("the demo under sudo of a user who has no home") else {
+        return;
+    };
+    let home = Home::of(&nobody);
+    let path = format!("{}:/usr/bin:/bin", pythons_of_all());
+    let finished = home.demo(&["--short"]).sudo_of(&nobody).env("PATH", &path).run().ended_with(1);
+    finished.says(&["cannot make /nonexistent/.cache/pyperf", "the demo needs no root"]);
 }
 
 #[test]
@@ -197,6 +238,15 @@ impl Home {
         Home { dir, cache }
     }
 
+    /// One that belongs to another user.
+    fn of(user: &User) -> Home {
+        let home = Home::new();
+        for name in ["", "home", "cache", "temporary"] {
+            chown(&home.dir.join(name), Some(user.uid), Some(user.gid)).expect("root may give its files away");
+        }
+        home
+    }
+
     /// One whose cache is kept with the other environments: the first demo fills it for all.
     fn with_environment() -> Home {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo puts it into the target directory");
@@ -208,6 +258,24 @@ impl Home {
         let place = |name: &str| self.dir.join(name).display().to_string();
         let cache = self.cache.display().to_string();
         demo.env("HOME", &place("home")).env("XDG_CACHE_HOME", &cache).env("TMPDIR", &place("temporary"))
+    }
+
+    /// The demo as sudo runs it for a user whose home this is: what the database of users says counts, not the environment.
+    fn demo_under_sudo(&self, user: &User, arguments: &[&str]) -> Running {
+        let users = self.dir.join("passwd");
+        let (uid, gid, place) = (user.uid, user.gid, self.dir.join("home"));
+        fs::write(
+            &users,
+            format!("root:x:0:0::/root:/bin/sh\n{}:x:{uid}:{gid}::{}:/bin/sh\n", user.name, place.display()),
+        )
+        .expect("the directory is ours");
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/passwd && exec \"$@\""]).arg(users);
+        command.args([Pyperf::PROGRAM, "demo", "--out", "results"]).args(arguments).current_dir(&self.dir);
+        command.env("SUDO_UID", uid.to_string()).env("SUDO_GID", gid.to_string());
+        command.env("TMPDIR", self.dir.join("temporary")).env("HOME", "/root");
+        command.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", pythons_of_all()));
+        Running::of(command)
     }
 
     fn environments(&self) -> Vec<String> {
@@ -240,6 +308,30 @@ impl Home {
         assert_eq!(left, [0; 0], "{finished:?}");
         assert_eq!(names(&self.dir.join("temporary")), [""; 0], "{finished:?}");
     }
+}
+
+/// Where a `python3` is that every user may run.
+fn pythons_of_all() -> String {
+    let python = Python::shared();
+    python.program().parent().expect("a program is in a folder").display().to_string()
+}
+
+fn owner(path: &Path) -> u32 {
+    fs::symlink_metadata(path).expect("it is there").uid()
+}
+
+/// What there is in a folder, itself included, that does not belong to this user.
+fn strangers(folder: &Path, user: u32) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Some(folder.to_owned()).filter(|path| owner(path) != user).into_iter().collect();
+    for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(strangers(&path, user));
+        } else if owner(&path) != user {
+            found.push(path);
+        }
+    }
+    found
 }
 
 fn names(folder: &Path) -> Vec<String> {

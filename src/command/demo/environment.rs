@@ -12,7 +12,7 @@ use nix::unistd::{Uid, User};
 
 use super::folder::Folder;
 use super::task::{End, Task};
-use crate::cli::Demo;
+use crate::cli::{self, Demo};
 use crate::command::signals::Interrupts;
 use crate::printable::printable;
 use crate::problem::{Exit, Problem};
@@ -163,8 +163,17 @@ fn places(wish: &Demo) -> Result<(PathBuf, Option<PathBuf>), Problem> {
     }
     let user = User::from_uid(Uid::current()).ok().flatten();
     let home = user.map(|user| user.dir).filter(|home| home.is_absolute());
-    let homeless = || Problem::new(Exit::Failed, "there is no folder for caches").hint("set XDG_CACHE_HOME or HOME");
+    let homeless = || Problem::new(Exit::Failed, "there is no folder for caches").hint(elsewhere());
     home.map(|home| (home.join(".cache"), Some(home))).ok_or_else(homeless)
+}
+
+/// What to do about a folder for caches that cannot be made. Under sudo the environment does not say where it is.
+fn elsewhere() -> &'static str {
+    if cli::caller().is_some() {
+        "pyperf demo without sudo: the demo needs no root"
+    } else {
+        "set XDG_CACHE_HOME to a folder that can be written to"
+    }
 }
 
 /// Removes what starts that were killed have left behind.
@@ -179,9 +188,7 @@ fn remove_leftovers(caches: &Path) {
 }
 
 fn not_made(path: &Path, error: &io::Error) -> Problem {
-    Problem::new(Exit::Failed, format!("cannot make {}", path.display()))
-        .because(error)
-        .hint("set XDG_CACHE_HOME to a folder that can be written to")
+    Problem::new(Exit::Failed, format!("cannot make {}", path.display())).because(error).hint(elsewhere())
 }
 
 /// The last lines of what a program printed before it failed.

@@ -196,7 +196,7 @@ impl Found {
         }
         self.skipped += recording.losses.late;
         self.dropped += recording.losses.dropped;
-        self.samples += recording.samples.len() as u64;
+        self.samples += recording.samples.len();
         self.cpu += recording.sampler_cpu;
         self.length += recording.length;
     }

@@ -1,18 +1,15 @@
 //! `pyperf attach`: sample a running program until told to stop, then draw it.
 
 use super::graphs::{self, Graph};
-use super::output;
-use super::signals;
+use super::sampling::{self, Target};
+use super::{output, signals};
 use crate::cli::Attach;
 use crate::clock::{Clock, Moment};
 use crate::problem::{Exit, Problem};
-use crate::process::access;
 use crate::process::find::find;
-use crate::process::tree::ProcessTree;
 use crate::recording::file::RecordingFile;
-use crate::recording::{Mode, Run, rate_reached};
-use crate::sampler::{Opened, Options, Outcome, Sampler, StartError};
-use crate::stack::pyspy::PySpyReader;
+use crate::recording::{Mode, Run};
+use crate::sampler::Options;
 use crate::stop::{Stop, StopReason};
 use crate::ui::Ui;
 
@@ -27,9 +24,7 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
 
     let roots = find(&wish.wanted)?;
     let words = format!("attach {}", wish.wanted);
-    for root in &roots {
-        access::check(*root, &words)?;
-    }
+    sampling::check(&roots, &words)?;
     let graphs = Graph::all(wish, &roots);
     for graph in &graphs {
         output::check(&graph.path)?;
@@ -43,53 +38,17 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
     };
     let file = wish.recording.as_deref().map(|path| RecordingFile::create(path, &run)).transpose()?;
 
-    let tree = ProcessTree::new(roots, wish.follow);
     let options = Options { run, duration: wish.duration, file };
-    let reading = wish.reading;
-    let opener = Box::new(move |pid| {
-        let reader = PySpyReader::attach(pid, reading, clock)?;
-        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
-    });
-    let sampler = Sampler::start(tree, opener, options, clock, &stop).map_err(|error| {
+    let target = Target { roots, follow: wish.follow, reading: wish.reading, command: &words };
+    let sampler = sampling::start(target, options, clock, &stop).inspect_err(|_| {
         // Nothing was recorded, and the next try may want the name.
         wish.recording.as_deref().map(std::fs::remove_file);
-        refusal(&words, wish.reading.mode, error)
     })?;
     ui.follow(&sampler, &stop);
-    let outcome =
-        sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))?;
-    tell(ui, &outcome, wish, stop.reason());
-    graphs::deliver_all(ui, wish, &outcome.recording, &graphs, &writing)?;
-    match (outcome.file_error, stop.reason()) {
-        (Some(error), _) => Err(error.into()),
-        (None, Some(StopReason::Failed)) => {
-            Err(Problem::new(Exit::Failed, "sampling broke off; what came before is written"))
-        }
-        (None, _) => Ok(()),
-    }
-}
-
-/// A start that failed because a process may not be read, or not be stopped, gets that for its reason.
-fn refusal(words: &str, mode: Mode, error: StartError) -> Problem {
-    let StartError::Unreadable { pid, .. } = error else {
-        return error.into();
-    };
-    match (access::check(pid, words), mode) {
-        (Err(denied), _) => denied.into(),
-        (Ok(()), Mode::Blocking) => access::why_not_stopped(pid, words).map_or_else(|| error.into(), Problem::from),
-        (Ok(()), Mode::NonBlocking) => error.into(),
-    }
-}
-
-fn tell(ui: Ui, outcome: &Outcome, wish: &Attach, reason: Option<StopReason>) {
-    if reason == Some(StopReason::TargetGone) {
-        ui.note("the program has ended; this is what it did until then");
-    }
-    for (id, why) in &outcome.unread {
-        ui.note(&format!("process {id} could not be read: {why}"));
-    }
-    let reached = rate_reached(wish.rate, outcome.recording.reads, &outcome.recording.losses);
-    if reached < 0.9 * f64::from(wish.rate) {
-        ui.note(&format!("{reached:.0} of {} Hz were reached; ask for less with --rate", wish.rate));
-    }
+    let outcome = sampling::finish(sampler)?;
+    sampling::tell(ui, &outcome, stop.reason());
+    let drawn = graphs::deliver_all(ui, wish, &outcome.recording, &graphs, &writing);
+    let broken = || Problem::new(Exit::Failed, "sampling broke off; what came before is written");
+    let broken = (stop.reason() == Some(StopReason::Failed)).then(broken);
+    output::foremost([drawn.err(), outcome.file_error.map(Problem::from), broken].into_iter().flatten())
 }

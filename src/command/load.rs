@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::check;
 use super::folder::dated;
+use super::{check, output};
 use crate::cli::{Console, Run};
 use crate::clock::{Clock, Moment};
 use crate::load::Ended;
@@ -14,7 +14,7 @@ use crate::problem::{Exit, Problem};
 use crate::recording::traffic::{Traffic, Window};
 use crate::report::load::{LoadReport, Names, window};
 use crate::scenario::load::{Loaded, load};
-use crate::scenario::plugins::ByEndpoint;
+use crate::scenario::plugins::Plugins;
 use crate::scenario::script::Script;
 use crate::scenario::source::Sources;
 use crate::ui::{Ui, Verbosity};
@@ -33,35 +33,51 @@ pub(super) fn prepare(ui: Ui, wish: &Run) -> Result<(Script, Sources), Problem> 
     Ok((script, sources))
 }
 
-/// What is printed of each window, where that is wanted.
-pub(super) struct Windows {
-    wanted: bool,
+/// What is told of a run, once its script is the load's.
+pub(super) struct Shown {
+    /// The arrivals of each phase in words.
+    pub(super) arrivals: Vec<String>,
+    /// Whether windows are printed.
+    windows: bool,
     scenarios: Vec<String>,
-    by_endpoint: ByEndpoint,
+    plugins: Plugins,
     extended: bool,
     clock: Clock,
     zone: TimeZone,
 }
 
-impl Windows {
+impl Shown {
     pub(super) fn of(wish: &Run, script: &Script, clock: Clock) -> Self {
         Self {
-            wanted: wish.verbosity == Verbosity::Normal && wish.console == Console::Metrics,
+            arrivals: script.phases.iter().map(|phase| phase.arrivals.words()).collect(),
+            windows: wish.verbosity == Verbosity::Normal && wish.console == Console::Metrics,
             scenarios: script.scenarios.iter().map(|scenario| scenario.name.clone()).collect(),
-            by_endpoint: script.plugins.by_endpoint.clone(),
+            plugins: script.plugins.clone(),
             extended: script.http.extended_metrics,
             clock,
             zone: TimeZone::system(),
         }
     }
 
-    pub(super) fn text(&self, over: &Window) -> String {
-        if !self.wanted {
+    /// What is printed of a window, where that is wanted.
+    pub(super) fn window(&self, over: &Window) -> String {
+        if !self.windows {
             return String::new();
         }
-        let (scenarios, namespace) = (&self.scenarios, self.by_endpoint.namespace.as_str());
+        let by_endpoint = &self.plugins.by_endpoint;
+        let (scenarios, namespace) = (&self.scenarios, by_endpoint.namespace.as_str());
         let names = Names { scenarios, namespace, extended: self.extended };
-        window(over, &names, &self.by_endpoint, self.clock.wall(Moment::default()), &self.zone)
+        window(over, &names, by_endpoint, self.clock.wall(Moment::default()), &self.zone)
+    }
+
+    /// The windows from that number on.
+    pub(super) fn windows_from(&self, number: usize, traffic: &Traffic) -> String {
+        traffic.windows.iter().skip(number).map(|over| self.window(over)).collect()
+    }
+
+    /// The numbers of a run that is over.
+    pub(super) fn report<'a>(&'a self, wish: &'a Run, traffic: &'a Traffic) -> LoadReport<'a> {
+        LoadReport::of(traffic, &self.plugins, self.extended).labelled(&wish.labels)
     }
 }
 
@@ -80,17 +96,12 @@ pub(super) fn tell(ui: Ui, wish: &Run, report: &LoadReport<'_>) {
 }
 
 /// What the run means to whoever waits for the exit code.
-pub(super) fn verdict(
-    wish: &Run,
-    traffic: &Traffic,
-    report: &LoadReport<'_>,
-    interrupted: Exit,
-) -> Result<(), Problem> {
+pub(super) fn verdict(wish: &Run, report: &LoadReport<'_>, interrupted: Exit) -> Result<(), Problem> {
     let count = |name: &str| report.metrics.counters.get(name).copied().unwrap_or_default();
     let users = report.numbers.users;
     let refused: u64 = report.numbers.codes.range(400..).map(|(_, count)| count).sum();
     // Only an interruption sends users home, so those of a plan that was over by then were cut short as well.
-    if traffic.cut_short || traffic.abandoned > 0 {
+    if report.traffic.cut_short || report.traffic.abandoned > 0 {
         return Err(Problem::new(
             interrupted,
             "interrupted before the plan was over; this is what there was until then",
@@ -112,18 +123,12 @@ pub(super) fn verdict(
 }
 
 /// Says what the recording lacks; that it could not be written is a failure, unless the run has another one.
-pub(super) fn kept(ui: Ui, ended: &Ended, verdict: Result<(), Problem>) -> Result<(), Problem> {
+pub(super) fn kept(ui: Ui, ended: Ended, verdict: Result<(), Problem>) -> Result<(), Problem> {
     if ended.lost > 0 {
         ui.note(&format!("the recording lacks {} requests or users: the disk was too slow for them", ended.lost));
     }
-    match (verdict, &ended.unwritten) {
-        (Ok(()), Some(error)) => Err(Problem::new(Exit::Failed, error.to_string())),
-        (verdict, Some(error)) => {
-            ui.note(&error.to_string());
-            verdict
-        }
-        (verdict, None) => verdict,
-    }
+    let problems = verdict.err().into_iter().chain(ended.unwritten.map(Problem::from));
+    output::foremost(problems)
 }
 
 /// The file that `--output` means: in a folder one with the date in its name, as Artillery names it.

@@ -11,8 +11,10 @@ mod output;
 mod place;
 mod publish;
 mod render;
+mod results;
 mod run;
 mod run_with_load;
+mod sampling;
 mod serving;
 mod signals;
 
@@ -29,6 +31,7 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
     // Before any thread is started and any file touched.
     privilege::become_caller(cli::caller())?;
     privilege::allow_many_files();
+    signals::survive_full_files()?;
     match wish {
         Wish::Attach(wish) => attach::run(&wish),
         Wish::Dump(wish) => dump::run(&wish),

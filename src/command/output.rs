@@ -8,7 +8,7 @@ use super::signals::Writing;
 use crate::problem::{Exit, Problem};
 use crate::recording::Frame;
 use crate::report::Report;
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// Checks, before anything is sampled, that a file can be written to this place.
 pub(super) fn check(path: &Path) -> Result<(), Problem> {
@@ -59,6 +59,14 @@ fn stream(fill: Fill<'_>, to: &mut dyn Write, writing: &Writing) -> io::Result<(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Fails with the first of these problems, and shows the others before.
+pub(super) fn foremost(problems: impl IntoIterator<Item = Problem>) -> Result<(), Problem> {
+    let mut problems = problems.into_iter();
+    let first = problems.next();
+    problems.for_each(|problem| ui::problem(&problem));
+    first.map_or(Ok(()), Err)
 }
 
 /// Why there is nothing to draw, if so: an empty graph explains nothing.

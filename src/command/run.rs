@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::load::{self, Windows};
+use super::load::{self, Shown};
 use super::{output, publish, signals};
 use crate::cli::Run;
 use crate::clock::{Clock, Moment};
@@ -11,7 +11,6 @@ use crate::load::{Broken, Load, Options, Stops};
 use crate::problem::Problem;
 use crate::recording::file::RecordingFile;
 use crate::redact;
-use crate::report::load::LoadReport;
 use crate::ui::Ui;
 
 /// Sends, then tells.
@@ -24,8 +23,7 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     let stops = Stops::default();
     let writing = signals::stop_load_on_interrupt(&stops)?;
 
-    let windows = Windows::of(wish, &script, clock);
-    let (plugins, extended) = (script.plugins.clone(), script.http.extended_metrics);
+    let shown = Shown::of(wish, &script, clock);
     let proxies = load::proxies(wish)?;
     let (publishing, outlet) = publish::start(&script, clock, &stops)?;
     let keep = |path: &Path| {
@@ -35,22 +33,21 @@ pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     let recording = wish.recording.as_deref().map(keep).transpose()?;
     let options = Options { seed: wish.script.seed, proxies, grace: wish.grace, windows: outlet, recording };
     let load = Load::start(script, &sources, options, clock, &stops).map_err(|broken| forget(wish, broken))?;
-    let told = ui.follow_load(&load, &stops, &|over| windows.text(over), &|| None);
+    let told = ui.follow_load(&load, &stops, &|over| shown.window(over), &|| None);
     let ended = load.finish();
     publishing.finish(ui);
     let ended = ended.map_err(|broken| forget(wish, broken))?;
-    let traffic = &ended.traffic;
-    ui.result(&traffic.windows.iter().skip(told).map(|over| windows.text(over)).collect::<String>());
+    ui.result(&shown.windows_from(told, &ended.traffic));
 
-    let report = LoadReport::of(traffic, &plugins, extended).labelled(&wish.labels);
+    let report = shown.report(wish, &ended.traffic);
     load::tell(ui, wish, &report);
     if let Some(path) = &json {
         writing.begin();
         let fill = |to: &mut dyn Write| report.write_json(wish.layout, to);
         output::deliver(ui, &fill, "the numbers as JSON", path, &writing)?;
     }
-    let verdict = load::verdict(wish, traffic, &report, writing.exit());
-    load::kept(ui, &ended, verdict)
+    let verdict = load::verdict(wish, &report, writing.exit());
+    load::kept(ui, ended, verdict)
 }
 
 /// Nothing was recorded of a run that could not begin, and the next try may want the name.

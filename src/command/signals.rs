@@ -132,6 +132,12 @@ pub(super) fn never_suspend() -> Result<(), Problem> {
         .map_err(|error| Problem::new(Exit::Failed, "cannot block Ctrl+Z").because(&error))
 }
 
+/// Makes a file that may grow no further (`ulimit -f`) an error like a full disk, where the kernel would end pyperf.
+pub(super) fn survive_full_files() -> Result<(), Problem> {
+    block(&[Signal::SIGXFSZ])
+        .map_err(|error| Problem::new(Exit::Failed, "cannot block the signal of a full file").because(&error))
+}
+
 /// Blocks what asks for the end, and says which signals do: nohup wants SIGHUP to be nothing at all.
 fn block_interrupts() -> nix::Result<SigSet> {
     let mut signals = vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];

@@ -130,6 +130,9 @@ impl Advice for FileError {
         match self {
             Self::Exists(path) => Some(format!("rm {}, or choose another name", path.display())),
             Self::Version { found, .. } if *found > SCHEMA => Some("install a newer pyperf".into()),
+            Self::Database { what: "write", path, .. } => {
+                Some(format!("pyperf report {}, for what was recorded until then; and make room", path.display()))
+            }
             _ => None,
         }
     }

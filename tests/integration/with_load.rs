@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ config:
 scenarios:
   - name: one request
     flow:
-      - get: { url: "/{{ path }}?s=0.1" }
+      - get: { url: "/{{ path }}?s=0.15" }
 "#;
 
 fn gunicorn() -> Gunicorn {
@@ -38,14 +39,21 @@ fn gunicorn() -> Gunicorn {
 }
 
 fn start(dir: &TempDir, gunicorn: &Gunicorn, arguments: &[&str]) -> Running {
+    start_by(Command::new(Pyperf::PROGRAM), dir, gunicorn, arguments)
+}
+
+/// The same by a command that runs pyperf with the arguments that follow.
+fn start_by(mut command: Command, dir: &TempDir, gunicorn: &Gunicorn, arguments: &[&str]) -> Running {
     fs::write(dir.join("script.yaml"), SCRIPT).expect("the directory is ours");
     fs::write(dir.join("rows.csv"), "sleep\n".repeat(12) + &"burn\n".repeat(12)).expect("the directory is ours");
     let target = format!("http://{}", gunicorn.address());
-    let own = ["run-with-load", "script.yaml", "--target", &target, "--out", "out", "--lead", "0.3"];
-    let arguments = own.into_iter().chain(arguments.iter().copied());
+    command.args(["run-with-load", "script.yaml", "--target", &target, "--out", "out", "--lead", "0.3"]);
+    command.args(arguments).current_dir(dir).env_remove("SUDO_UID").env_remove("SUDO_GID");
     // The proxies of the session are not those of a test.
-    let plain = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
-    plain.into_iter().fold(Pyperf::new(arguments).cwd(dir), |pyperf, name| pyperf.env(name, "")).start()
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+        command.env_remove(name);
+    }
+    Running::of(command)
 }
 
 /// The stacks below the phases whose label begins so, without that level.
@@ -127,11 +135,54 @@ fn an_interruption_writes_everything_there_is() {
 #[test]
 fn a_recording_outlives_a_kill() {
     let (dir, gunicorn) = (TempDir::new(), gunicorn());
-    let running = start(&dir, &gunicorn, &[]);
-    recorded(&dir.join("out/run.pyperf"), "SELECT count(*) FROM sample WHERE state < 2");
+    let (running, file) = (start(&dir, &gunicorn, &[]), dir.join("out/run.pyperf"));
+    recorded(&file, "SELECT count(*) FROM sample WHERE state < 2");
+    let counted = recording::ask(&file, "SELECT count(*) FROM sample");
     running.kill();
     let _ = running.wait(wait::PATIENCE);
+    // A kill within a batch leaves a journal, which the first reader rolls back.
     assert!(Collapsed::parse(&collapsed(&dir, &[])).share_of("slow_query") > 0.0);
+    assert!(recording::ask(&file, "SELECT count(*) FROM sample") >= counted, "what was written stays");
+    let whole = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
+    assert_eq!(recording::ask(&file, whole), Some(1));
+}
+
+/// The limit of a file's size is a full disk that needs no root.
+#[test]
+fn a_full_disk_ends_the_recording_and_nothing_else() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let mut limited = Command::new("prlimit");
+    limited.args(["--fsize=131072", "--", Pyperf::PROGRAM]);
+    let running = start_by(limited, &dir, &gunicorn, &["-r", "200", "-f", "collapsed"]);
+    let finished = running.wait(wait::PATIENCE).ended_with(1);
+    let finished = finished.says(&["cannot write the recording out/run.pyperf", "pyperf report out/run.pyperf"]);
+    assert_eq!(finished.stderr.matches("cannot write").count(), 1, "{}", finished.stderr);
+    // Memory still holds everything.
+    for file in [&format!("profile-{}.txt", gunicorn.pid()), "report.json", "report.txt", "run.pyperf"] {
+        assert!(finished.stdout.contains(&format!("out/{file}: ")), "{file} is not named in {}", finished.stdout);
+    }
+    let json = fs::read_to_string(dir.join("out/report.json")).expect("a report");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["aggregate"]["counters"]["http.requests"], 24);
+    assert!(recording::ask(&dir.join("out/run.pyperf"), "SELECT count(*) FROM sample") > Some(0));
+    assert!(Collapsed::parse(&collapsed(&dir, &["--idle"])).total() > 0);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_keeps_no_other_from_its_place() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    let running = start(&dir, &gunicorn, &["--output", "numbers.json"]);
+    recorded(&dir.join("out/run.pyperf"), "SELECT count(*) FROM sample");
+    for name in ["out/report.json", &format!("out/profile-{}.svg", gunicorn.pid())] {
+        fs::create_dir(dir.join(name)).expect("the directory is ours");
+    }
+    let finished = running.wait(wait::PATIENCE).ended_with(1);
+    let graph = format!("cannot write out/profile-{}.svg", gunicorn.pid());
+    let finished = finished.says(&[&graph, "cannot write out/report.json", "it is a folder"]);
+    for file in ["out/report.txt", "out/run.pyperf", "numbers.json"] {
+        assert!(finished.stdout.contains(&format!("{file}: ")), "{file} is not named in {}", finished.stdout);
+        assert!(dir.join(file).is_file(), "{file}");
+    }
 }
 
 /// The team's way of working: samples on the server, load from another machine.

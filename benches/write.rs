@@ -246,9 +246,8 @@ fn late(recording: &Recording, process: usize) -> Vec<Duration> {
     moments.dedup();
     // The schedule begins with a thread that was started when the process was born. Places in it are random, so that only one
     // beginning fits the reads.
-    let first = &moments[..moments.len().min(500)];
     let starts = (0..2000_u32).map(|step| recording.processes[process].born + step * Duration::from_micros(10));
-    let start = starts.min_by_key(|start| behind(pace, first, *start).iter().sum::<Duration>());
+    let start = starts.min_by_key(|start| behind(pace, &moments, *start).iter().sum::<Duration>());
     behind(pace, &moments, start.unwrap_or_default())
 }
 

@@ -68,12 +68,14 @@ fn read(wish: &Render) -> Result<(Recording, Option<Traffic>), Problem> {
     let refused = |sentence: &str, hint: &str| Problem::new(Exit::Usage, sentence).hint(hint);
     match (traffic, load) {
         (None, Some(load)) => {
-            recording.follow_clock_of(&other, wish.clock_offset);
+            let behind = recording.behind(&other, wish.clock_offset);
+            recording.take_phases(&other, behind);
             Ok((recording, Some(load)))
         }
         // The other way round: the samples are in the second file.
         (Some(load), None) => {
-            other.follow_clock_of(&recording, -wish.clock_offset);
+            let behind = other.behind(&recording, -wish.clock_offset);
+            other.take_phases(&recording, behind);
             Ok((other, Some(load)))
         }
         (None, None) => Err(refused(

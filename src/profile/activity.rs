@@ -9,9 +9,11 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::compare::{Change, Verdict, compare};
+use super::demand::Demand;
 use super::hot::{FunctionId, Functions, Heat, Spot, heat};
 use super::{Origin, Selection, join, phase_length, phase_names, phase_titles};
 use crate::interned::Id;
+use crate::recording::traffic::flights::Flights;
 use crate::recording::{Phase, Process, ProcessNumber, Recording, Role, State};
 
 /// How many of the hottest functions are kept.
@@ -134,6 +136,8 @@ pub struct Activity {
     pub functions: Functions,
     /// What grew; `None` without two phases with load.
     pub growth: Option<Growth>,
+    /// What the load asked for; `None` where nothing is known of it.
+    pub demand: Option<Demand>,
 }
 
 impl Activity {
@@ -157,7 +161,14 @@ impl Activity {
         });
         let phases = phases.collect();
         let growth = growth(&recording.timeline.phases, &functions, &heats);
-        Self { phases, functions, growth }
+        Self { phases, functions, growth, demand: None }
+    }
+
+    /// The same with what a load asked for meanwhile.
+    #[must_use]
+    pub fn under(mut self, flights: &Flights, recording: &Recording) -> Self {
+        self.demand = Some(Demand::of(flights, &recording.timeline));
+        self
     }
 }
 

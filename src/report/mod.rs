@@ -6,10 +6,12 @@ pub mod whole;
 mod activity;
 mod collapsed;
 mod columns;
+mod demand;
 mod diff;
 mod dump;
 mod flamegraph;
 mod speedscope;
+mod table;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

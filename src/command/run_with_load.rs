@@ -12,7 +12,7 @@ use crate::load::{Load, Options, Stops};
 use crate::problem::{Exit, Problem};
 use crate::process::access;
 use crate::process::tree::ProcessTree;
-use crate::recording::file::RecordingFile;
+use crate::recording::file::{self, RecordingFile};
 use crate::recording::traffic::Traffic;
 use crate::recording::{Mode, Phase, Run};
 use crate::report::Report;
@@ -84,7 +84,12 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
 
     let load_report = LoadReport::of(traffic, &plugins, extended).labelled(&wish.run.labels);
     load::tell(ui, &wish.run, &load_report);
-    let whole = Whole::of(&outcome.recording, traffic, &load_report);
+    // The rows are in the file: what stayed in memory meanwhile are their sums.
+    let flights = file::read_flights(&folder.file("run.pyperf")).unwrap_or_else(|error| {
+        ui.note(&format!("requests cannot be told phase by phase: {error}"));
+        None
+    });
+    let whole = flights.iter().fold(Whole::of(&outcome.recording, traffic, &load_report), Whole::under);
     if wish.run.verbosity == Verbosity::Normal {
         ui.result(&format!("{}\n", whole.details()));
     }

@@ -10,7 +10,8 @@ use foldhash::fast::RandomState;
 
 use super::compare::{Change, Verdict, compare};
 use super::demand::Demand;
-use super::hot::{FunctionId, Functions, Heat, Spot, heat};
+use super::hot::{FunctionId, Functions, Heat, Spot, heat, heat_of};
+use super::presence::{Presence, PresenceCursor};
 use super::{Origin, Selection, join, phase_length, phase_names, phase_titles};
 use crate::interned::Id;
 use crate::recording::traffic::flights::Flights;
@@ -162,6 +163,22 @@ impl Activity {
         let phases = phases.collect();
         let growth = growth(&recording.timeline.phases, &functions, &heats);
         Self { phases, functions, growth, demand: None }
+    }
+
+    /// The same with the hottest functions, and what grew, of the samples alone that were taken while somebody of the first
+    /// group was there.
+    #[must_use]
+    pub fn hottest_during(mut self, in_flight: &Presence, recording: &Recording) -> Self {
+        let phases = recording.timeline.phases.len();
+        let mut cursor = PresenceCursor::new(in_flight);
+        let heats = heat_of(recording, &self.functions, &Selection::default(), phases + 1, |joined| {
+            cursor.at(joined.sample.moment).is_wanted().then(|| joined.phase.unwrap_or(phases))
+        });
+        for (phase, heat) in self.phases.iter_mut().zip(&heats) {
+            (phase.hottest, phase.samples) = (heat.hottest(HOTTEST), heat.all.samples);
+        }
+        self.growth = growth(&recording.timeline.phases, &self.functions, &heats);
+        self
     }
 
     /// The same with what a load asked for meanwhile.

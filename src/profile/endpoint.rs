@@ -4,7 +4,7 @@
 //! it is served. How often other endpoints were in flight too is counted, for the report to say.
 
 use super::presence::{Presence, PresenceCursor};
-use super::{PhaseCursor, Selection};
+use super::{Joined, Selection, join};
 use crate::recording::traffic::EndpointLabel;
 use crate::recording::{Recording, SampleLog};
 
@@ -59,36 +59,31 @@ impl EndpointPattern {
     }
 }
 
-/// Leaves of a recording only the samples that were taken while the first group of a presence was there.
-pub fn narrow(recording: &mut Recording, in_flight: &Presence) {
+/// The samples that were taken while somebody of the first group of a presence was there.
+#[must_use]
+pub fn narrowed(samples: &SampleLog, in_flight: &Presence) -> SampleLog {
     let mut cursor = PresenceCursor::new(in_flight);
     let mut kept = SampleLog::default();
-    for sample in recording.samples.iter() {
-        if cursor.at(sample.moment).groups.first().is_some_and(|count| *count > 0) {
-            // No more than there were: it is never full.
-            kept.push(sample);
-        }
+    for sample in samples.iter().filter(|sample| cursor.at(sample.moment).is_wanted()) {
+        // No more than there were: it is never full.
+        kept.push(sample);
     }
-    recording.samples = kept;
+    kept
 }
 
-/// How many samples count, and during how many of them the other group was there too.
+/// How many of those samples count, and during how many of them another group was there too.
 #[must_use]
 pub fn shared(recording: &Recording, in_flight: &Presence, selection: &Selection) -> (u64, u64) {
-    let mut phases = PhaseCursor::new(&recording.timeline);
     let mut cursor = PresenceCursor::new(in_flight);
-    let takes = |process: &_| selection.takes_process(process);
-    let taken: Vec<bool> =
-        recording.threads.iter().map(|thread| recording.process(thread.process).is_some_and(takes)).collect();
     let (mut all, mut others) = (0, 0);
-    for sample in recording.samples.iter() {
-        let counts = taken.get(sample.thread.index() as usize) == Some(&true)
-            && selection.takes(&sample)
-            && selection.takes_phase(phases.at(sample.moment));
-        if counts {
-            all += 1;
-            others += u64::from(cursor.at(sample.moment).groups.get(1).is_some_and(|count| *count > 0));
-        }
+    for Joined { sample, phase, process } in join(recording) {
+        let process = process.and_then(|number| recording.process(number));
+        let counts = process.is_some_and(|process| selection.takes_process(process))
+            && selection.takes_phase(phase)
+            && selection.takes(&sample);
+        let present = cursor.at(sample.moment);
+        all += u64::from(counts && present.is_wanted());
+        others += u64::from(counts && present.is_wanted() && present.has_others());
     }
     (all, others)
 }
@@ -146,8 +141,8 @@ mod tests {
         // The sample at 10 is the request's, and that at 40 is not any more.
         let load = flights(&["/a", "/b"], &[(0, 10, 40), (1, 25, 60)]);
         let presence = wanted_in_flight(&load, &[true, false]);
-        narrow(&mut recording, &presence);
-        let kept: Vec<u64> = recording.samples.iter().map(|sample| sample.moment.as_nanos() / 1_000_000).collect();
+        let samples = narrowed(&recording.samples, &presence);
+        let kept: Vec<u64> = samples.iter().map(|sample| sample.moment.as_nanos() / 1_000_000).collect();
         assert_eq!(kept, [10, 20, 30, 30, 30]);
         assert_eq!(shared(&recording, &presence, &Selection::default()), (3, 1));
         let elsewhere = Selection { phase: Some(1), ..Selection::default() };

@@ -59,6 +59,20 @@ pub struct Present<'a> {
     pub all: u32,
 }
 
+impl Present<'_> {
+    /// Whether somebody of the first group is there: where groups are of the wanted and of the others, a wanted one.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.groups.first().is_some_and(|count| *count > 0)
+    }
+
+    /// Whether somebody of another group is there.
+    #[must_use]
+    pub fn has_others(&self) -> bool {
+        self.groups.iter().skip(1).any(|count| *count > 0)
+    }
+}
+
 /// How many were there in a stretch of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Share {

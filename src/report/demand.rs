@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::columns::{clip, percent, share};
-use super::load::figures::{decimals, short};
+use super::load::figures::{counted, decimals, short};
 use super::table::Table;
 use crate::printable::printable;
 use crate::profile::activity::{Activity, PhaseActivity};
@@ -67,13 +67,15 @@ pub(super) fn in_flight(out: &mut String, demand: &Demand, phase: &PhaseDemand) 
         return;
     }
     let _ = writeln!(out, "  {:>7}  {:>7}  requests in flight", "mean", "of time");
-    let line =
-        |share: &Share, name: &str| format!("  {:>7}  {:>7}  {name}\n", decimals(share.mean, 2), percent(share.share));
+    let line = |share: &Share, name: &str| {
+        format!("  {:>7}  {:>7}  {name}\n", format!("{:.2}", share.mean), percent(share.share))
+    };
     for (endpoint, share) in phase.endpoints.iter().take(MOST_ENDPOINTS) {
         out.push_str(&line(share, &clip(name(demand, *endpoint), 76)));
     }
     if phase.endpoints.len() > MOST_ENDPOINTS {
-        let _ = writeln!(out, "  and {} endpoints that had fewer", phase.endpoints.len() - MOST_ENDPOINTS);
+        let more = counted(phase.endpoints.len() as u64 - MOST_ENDPOINTS as u64, "endpoint");
+        let _ = writeln!(out, "  and {more} that had fewer");
     }
     if phase.endpoints.len() > 1 {
         out.push_str(&line(&phase.in_flight, "all together"));
@@ -123,9 +125,9 @@ mod tests {
 
     const IN_FLIGHT: &str = "\
 \x20    mean  of time  requests in flight
-      0.9   90.0 %  GET /slow
-      0.5   50.0 %  GET /fast
-      1.4  100.0 %  all together
+     0.90   90.0 %  GET /slow
+     0.50   50.0 %  GET /fast
+     1.40  100.0 %  all together
 ";
 
     fn load() -> Flights {

@@ -11,6 +11,7 @@ use super::load::hints::SHORTEST_SHARED;
 use super::load::{Layout, LoadReport};
 use super::{activity_json, activity_text};
 use crate::profile::activity::Activity;
+use crate::profile::presence::Presence;
 use crate::recording::Recording;
 use crate::recording::traffic::Traffic;
 use crate::recording::traffic::flights::Flights;
@@ -59,10 +60,12 @@ impl<'a> Whole<'a> {
         self
     }
 
-    /// The same of a recording in which some samples are left out; the text says which were kept.
+    /// The same with the hottest functions, and what grew, of the samples alone that were taken while somebody of the first
+    /// group was there; the words say of which.
     #[must_use]
-    pub fn only(mut self, kept: String) -> Self {
-        self.only = Some(kept);
+    pub fn hottest_during(mut self, in_flight: &Presence, words: String) -> Self {
+        self.activity = self.activity.hottest_during(in_flight, self.recording);
+        self.only = Some(words);
         self
     }
 
@@ -71,7 +74,7 @@ impl<'a> Whole<'a> {
     pub fn details(&self) -> String {
         let mut text = String::new();
         if let Some(kept) = &self.only {
-            wrap(&mut text, &format!("Samples: {kept}."));
+            wrap(&mut text, &format!("Functions {kept}."));
             text.push('\n');
         }
         format!("{text}{}\n{}", activity_text(&self.activity, self.recording), self.receipt())
@@ -83,12 +86,16 @@ impl<'a> Whole<'a> {
         let recording = self.recording;
         let load = self.traffic.ended.since(self.traffic.began);
         let mut text = String::from("What this run cost\n");
-        let _ = writeln!(text, "  Sampling used {}.", cost(recording.sampler_cpu, recording.length));
-        let place = match self.place {
-            Place::Shared => "on the machine that also serves",
-            Place::Apart => "on another machine",
+        let place = match (recording.run.rate, self.place) {
+            // Nothing was sampled here, and where the server was is not known.
+            (0, _) => "",
+            (_, Place::Shared) => ", on the machine that also serves",
+            (_, Place::Apart) => ", on another machine",
         };
-        let _ = writeln!(text, "  Sending used {}, {place}.", cost(self.traffic.driver_cpu, load));
+        if recording.run.rate > 0 {
+            let _ = writeln!(text, "  Sampling used {}.", cost(recording.sampler_cpu, recording.length));
+        }
+        let _ = writeln!(text, "  Sending used {}{place}.", cost(self.traffic.driver_cpu, load));
         if !recording.stopped.is_zero() {
             let _ = writeln!(text, "  Processes were stopped for {:.2} s in all.", recording.stopped.as_secs_f64());
         }
@@ -108,7 +115,7 @@ impl<'a> Whole<'a> {
             let recording = self.recording;
             let millis = |length: Duration| length.as_secs_f64() * 1e3;
             own.insert("activity".into(), activity_json(&self.activity, recording));
-            own.insert("samples".into(), self.only.as_deref().unwrap_or("all").into());
+            own.insert("functions".into(), self.only.as_deref().into());
             own.insert(
                 "overhead".into(),
                 json!({

@@ -60,7 +60,7 @@ pub(super) fn epoch_millis(time: SystemTime) -> u64 {
 }
 
 /// `1 user`, `2 users`.
-pub(super) fn counted(count: u64, one: &str) -> String {
+pub(in crate::report) fn counted(count: u64, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 

@@ -17,7 +17,7 @@ use crate::support::wait;
 use crate::support::web::ports::dead_port;
 
 /// Twelve users that sleep, a pause in which they finish, and twelve that burn. The names are in the wrong order for anybody who
-/// sorts them.
+/// sorts them. Each request is long beside what gunicorn does around it.
 const SCRIPT: &str = r#"
 config:
   target: "http://placeholder"
@@ -30,8 +30,8 @@ config:
 scenarios:
   - name: one request
     flow:
-      - get: { url: "/sleep?s=0.1", ifTrue: 'path == "sleep"' }
-      - get: { url: "/burn?s=0.1", ifTrue: 'path == "burn"' }
+      - get: { url: "/sleep?s=0.2", ifTrue: 'path == "sleep"' }
+      - get: { url: "/burn?s=0.15", ifTrue: 'path == "burn"' }
 "#;
 
 fn gunicorn() -> Gunicorn {
@@ -105,7 +105,7 @@ fn an_endpoint_has_the_samples_of_its_time() {
         assert!(stacks.share_of(own) >= 0.9 && stacks.share_of(others) == 0.0, "{endpoint}: {stacks:?}");
     }
     let all = Collapsed::parse(&collapsed(&dir, &[]));
-    let both = Collapsed::parse(&collapsed(&dir, &["--endpoint", "?s=0.1"]));
+    let both = Collapsed::parse(&collapsed(&dir, &["--endpoint", "?s=0."]));
     assert!(both.total() <= all.total() && both.total() * 10 >= all.total() * 9, "{both:?} of {all:?}");
     let by_phase = collapsed(&dir, &["--endpoint", "burn", "--by", "phase,worker"]);
     assert!(below(&by_phase, "Zebras sleep").stacks.is_empty(), "{by_phase}");
@@ -115,16 +115,16 @@ fn an_endpoint_has_the_samples_of_its_time() {
         Pyperf::new(own.into_iter().chain(arguments.iter().copied())).cwd(&dir).run()
     };
     let drawn = report(&["--endpoint", "burn", "-o", "burn.svg"]).succeeded().stdout;
-    assert!(drawn.contains("only while `GET /burn?s=0.1` was in flight, by time"), "{drawn}");
+    assert!(drawn.contains("only while `GET /burn?s=0.15` was in flight, by time"), "{drawn}");
     assert!(fs::read_to_string(dir.join("burn.svg")).expect("a graph").contains("no other endpoint was meanwhile"));
     let text = report(&["--endpoint", "burn", "--text", "-o", "-"]).succeeded().stdout;
-    let functions = text.split("Functions only while `GET /burn?s=0.1`").nth(1).expect("it says which");
+    let functions = text.split("Functions only while `GET /burn?s=0.15`").nth(1).expect("it says which");
     assert!(functions.contains("burn_cpu") && !functions.contains("slow_query"), "{text}");
-    let diff = ["--endpoint", "s=0.1", "--diff", "Zebras sleep", "Ants burn", "-o", "diff.svg"];
-    assert!(report(&diff).succeeded().stdout.contains("one of 2 endpoints like `s=0.1`"));
+    let diff = ["--endpoint", "s=0.", "--diff", "Zebras sleep", "Ants burn", "-o", "diff.svg"];
+    assert!(report(&diff).succeeded().stdout.contains("one of 2 endpoints like `s=0.`"));
     report(&["--endpoint", "burn", "--phase", "Zebras sleep"]).ended_with(1).says(&["nothing to draw"]);
     let unknown = report(&["--endpoint", "brun"]).ended_with(2);
-    unknown.says(&["an endpoint like `brun`", "did you mean `GET /burn?s=0.1`?", "`GET /sleep?s=0.1`"]);
+    unknown.says(&["an endpoint like `brun`", "did you mean `GET /burn?s=0.15`?", "`GET /sleep?s=0.2`"]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_report_has_both_halves() {
     let burning = &phases[3];
     let endpoints: Vec<_> =
         burning["endpoints"].as_array().expect("endpoints").iter().map(|of| &of["endpoint"]).collect();
-    assert_eq!(endpoints, ["GET /burn?s=0.1"]);
+    assert_eq!(endpoints, ["GET /burn?s=0.15"]);
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {burning}"));
     let users = &burning["users"];
     assert!(number(&users["mean"]) > 0.3 && number(&users["most"]) >= number(&users["mean"]), "{users}");
@@ -156,7 +156,7 @@ fn the_report_has_both_halves() {
         assert!(own["overhead"][cost].as_f64().is_some_and(|millis| millis > 0.0), "{cost} in {own}");
     }
     let text = fs::read_to_string(dir.join("out/report.txt")).expect("a file");
-    for part in ["Summary report @", "Ants burn · 12 users · 2 s", "What this run cost", "burn_cpu", "GET /burn?s=0.1"]
+    for part in ["Summary report @", "Ants burn · 12 users · 2 s", "What this run cost", "burn_cpu", "GET /burn?s=0.15"]
     {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
@@ -222,6 +222,8 @@ fn two_recordings_are_joined_on_the_wall_clock() {
     assert!(!right.contains("do not seem to agree"), "{right}");
     let burning = joined(&["server.pyperf", "load.pyperf", "--endpoint", "burn"]).succeeded().stdout;
     assert!(burning.contains("burn_cpu") && !burning.contains("slow_query"), "{burning}");
+    let requests = Pyperf::new(["report", "server.pyperf", "--endpoint", "burn"]).cwd(&dir).run().ended_with(2);
+    requests.says(&["the recording has no requests"]);
     let alone = Pyperf::new(["report", "load.pyperf"]).cwd(&dir).run().ended_with(1);
     alone.says(&["load.pyperf has no samples", "pyperf report --text load.pyperf"]);
     let text = Pyperf::new(["report", "load.pyperf", "--text", "-o", "-"]).cwd(&dir).run().succeeded().stdout;

@@ -1,17 +1,25 @@
-//! Ten million samples and a timeline of twelve phases: each sample gets its phase and its process. `cargo bench --bench join`
+//! Ten million samples and a timeline of twelve phases: each sample gets its phase, its process and the endpoints in
+//! flight. `cargo bench --bench join`
 
 #![expect(clippy::expect_used, reason = "a bench that cannot run says so by failing")]
 
 mod shared;
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pyperf::clock::Moment;
 use pyperf::interned::Id;
 use pyperf::profile::compare::compare;
+use pyperf::profile::demand::{self, Demand};
+use pyperf::profile::endpoint::narrowed;
 use pyperf::profile::hot::{Functions, heat};
+use pyperf::profile::offset::estimate;
+use pyperf::profile::presence::PresenceCursor;
 use pyperf::profile::{Level, Profile, Selection, join};
+use pyperf::recording::traffic::EndpointLabel;
+use pyperf::recording::traffic::flights::{Flight, Flights};
 use pyperf::recording::{Phase, Process, ProcessId, Recording, Role, Sample, State, Thread};
 use shared::{SAMPLES, STACKS, frames, run, view};
 
@@ -85,5 +93,64 @@ fn labelling(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, labelling);
+const ENDPOINTS: u32 = 20;
+const REQUESTS: u32 = 1_000_000;
+
+/// About eight requests in flight at every moment, of which 800 end in a second.
+fn load() -> Flights {
+    let gap = u64::from(LABELLED) * GAP / u64::from(REQUESTS);
+    let endpoint = |number| EndpointLabel {
+        method: "GET".into(),
+        path: format!("/api/v1/part-{number}/"),
+        query: String::new(),
+        name: None,
+        metric: None,
+    };
+    let flight = |number: u32| {
+        let began = Moment::from_nanos(u64::from(number) * gap);
+        let took = Duration::from_nanos(gap * u64::from(1 + number * 7919 % 16));
+        Flight { began, done: began + took, endpoint: number * 31 % ENDPOINTS, sent: true, failed: false }
+    };
+    Flights {
+        requests: (0..REQUESTS).map(flight).collect(),
+        users: Vec::new(),
+        endpoints: (0..ENDPOINTS).map(endpoint).collect(),
+        missing: 0,
+    }
+}
+
+fn in_flight(criterion: &mut Criterion) {
+    let (recording, load) = (recording(), load());
+    let presence = demand::in_flight(&load);
+    let wanted: Vec<bool> = (0..ENDPOINTS).map(|endpoint| endpoint == 3).collect();
+    let split = demand::wanted_in_flight(&load, &wanted);
+    let mut group = criterion.benchmark_group("ten million samples, a million requests");
+    group.sample_size(10).throughput(Throughput::Elements(u64::from(LABELLED)));
+    group.bench_function("label with phase, process and endpoints in flight", |bencher| {
+        bencher.iter(|| {
+            let mut cursor = PresenceCursor::new(&presence);
+            let label = |joined: pyperf::profile::Joined| {
+                let present = cursor.at(joined.sample.moment);
+                joined.phase.unwrap_or(0) + present.groups[3] as usize + present.all as usize
+            };
+            black_box(join(&recording).map(label).fold(0, usize::wrapping_add))
+        });
+    });
+    group.bench_function("keep those of one endpoint", |bencher| {
+        bencher.iter(|| black_box(narrowed(&recording.samples, &split)));
+    });
+    group.throughput(Throughput::Elements(u64::from(REQUESTS)));
+    group.bench_function("put the requests in order", |bencher| {
+        bencher.iter(|| black_box(demand::in_flight(&load)));
+    });
+    group.bench_function("sum up what each phase asked for", |bencher| {
+        bencher.iter(|| black_box(Demand::of(&load, &recording.timeline)));
+    });
+    group.bench_function("look for another offset of the clocks", |bencher| {
+        bencher.iter(|| black_box(estimate(&recording, &presence, 2_000_000_000)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, labelling, in_flight);
 criterion_main!(benches);

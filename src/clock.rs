@@ -29,6 +29,12 @@ impl Moment {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The moment so many nanoseconds later, or earlier: as far as the clock reaches.
+    #[must_use]
+    pub const fn moved(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add_signed(nanos))
+    }
 }
 
 impl Add<Duration> for Moment {

@@ -179,6 +179,12 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "NAME")]
     pub(super) phase: Option<String>,
 
+    /// Only samples taken while a request to such an endpoint was in flight: a part of its name, or with `*` a pattern of the
+    /// whole of it; the name is what reports show, as a rule `METHOD /path`. By time: the report says how often other
+    /// endpoints were in flight too
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) endpoint: Option<String>,
+
     /// What grew and what shrank from one phase of the load to another: a graph, and a table
     #[arg(long, num_args = 2, value_names = ["PHASE", "PHASE"], conflicts_with = "phase")]
     pub(super) diff: Option<Vec<String>>,

@@ -93,6 +93,8 @@ pub struct Render {
     pub output: Option<PathBuf>,
     /// Only samples of this phase.
     pub phase: Option<String>,
+    /// Only samples of the endpoints that this means.
+    pub endpoint: Option<String>,
     /// One phase against another, by their names.
     pub diff: Option<(String, String)>,
     /// As what.
@@ -251,6 +253,7 @@ fn render(args: ReportArgs) -> Result<Render, clap::Error> {
         },
         output: args.output,
         phase: args.phase,
+        endpoint: args.endpoint,
         diff: args.diff.and_then(|names| names.try_into().ok()).map(|[before, after]: [String; 2]| (before, after)),
         verbosity: verbosity(args.quiet),
     })

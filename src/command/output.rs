@@ -71,7 +71,10 @@ pub(super) fn foremost(problems: impl IntoIterator<Item = Problem>) -> Result<()
 
 /// Why there is nothing to draw, if so: an empty graph explains nothing.
 pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
-    let problem = |sentence: &str| Problem::new(Exit::Failed, format!("there is nothing to draw: {sentence}"));
+    let problem = |sentence: &str| {
+        let problem = Problem::new(Exit::Failed, format!("there is nothing to draw: {sentence}"));
+        report.only.iter().fold(problem, |problem, only| problem.because(&format!("samples count {only}")))
+    };
     let (recording, profile) = (report.recording, &report.profile);
     let seconds = recording.length.as_secs_f64();
     if profile.samples > 0 {
@@ -89,6 +92,8 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
         let taken = format!("{} samples were taken in {seconds:.1} s", recording.samples.len());
         let next = "--by role shows the master, --idle idle threads, and without --gil all threads count";
         Some(problem("no sample is left of those that were taken").because(&taken).hint(next))
+    } else if report.only.is_some() {
+        Some(problem("no sample was taken then").hint("another --endpoint, or a recording with a higher --rate"))
     } else {
         let lost = recording.losses.in_words();
         let lost = if lost.is_empty() { "nothing".into() } else { lost };

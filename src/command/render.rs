@@ -3,13 +3,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::endpoint::{self, Kept};
+use super::joined::{self, Joined};
 use super::output;
 use super::signals::{self, Writing};
 use crate::cli::{Render, Rendered};
 use crate::problem::{Exit, Problem};
+use crate::profile::endpoint::narrowed;
 use crate::profile::{Level, find_phase, phase_names};
-use crate::recording::traffic::Traffic;
-use crate::recording::{Recording, file};
+use crate::recording::Recording;
 use crate::report::load::LoadReport;
 use crate::report::whole::Whole;
 use crate::report::{Diff, Format, Report};
@@ -20,23 +22,32 @@ use crate::ui::Ui;
 pub(super) fn run(mut wish: Render) -> Result<(), Problem> {
     let path = place(&mut wish);
     output::check(&path)?;
-    let (recording, traffic) = read(&wish)?;
+    let mut joined = joined::read(&wish, Ui::new(wish.verbosity))?;
+    let recording = &joined.recording;
     if let Some(name) = &wish.phase {
-        wish.view.selection.phase = Some(phase(&recording, name)?);
+        wish.view.selection.phase = Some(phase(recording, name)?);
     }
     if wish.view.levels.contains(&Level::Phase) && recording.timeline.phases.is_empty() {
         return Err(no_phases());
     }
+    let keep = |pattern| endpoint::keep(recording, joined.flights.as_ref(), pattern, &wish.view.selection);
+    let kept = wish.endpoint.as_deref().map(keep).transpose()?;
     // Only now: until here there is nothing that an interrupt could leave half done.
     let writing = signals::give_up_on_interrupt()?;
     writing.begin();
     if wish.what != Rendered::Graph {
-        return whole(&wish, &recording, traffic.as_ref(), &path, &writing);
+        return whole(&wish, &joined, kept, &path, &writing);
     }
+    let words = kept.map(|kept| {
+        joined.recording.samples = narrowed(&joined.recording.samples, &kept.in_flight);
+        kept.words
+    });
+    let recording = &joined.recording;
     if let Some((before, after)) = &wish.diff {
-        return diff(&wish, &recording, [phase(&recording, before)?, phase(&recording, after)?], &path, &writing);
+        let phases = [phase(recording, before)?, phase(recording, after)?];
+        return diff(&wish, recording, phases, words, &path, &writing);
     }
-    let report = Report::of(&recording, wish.view);
+    let report = Report::of(recording, wish.view).only(words);
     if let Some(nothing) = output::nothing_to_draw(&report) {
         return Err(nothing);
     }
@@ -54,51 +65,14 @@ fn place(wish: &mut Render) -> PathBuf {
     wish.output.take().unwrap_or_else(|| first.with_extension(extension))
 }
 
-/// The samples and the load: of one file, or of one file each.
-fn read(wish: &Render) -> Result<(Recording, Option<Traffic>), Problem> {
-    let mut files = wish.recordings.iter();
-    let first = files.next().ok_or_else(no_phases)?;
-    let second = files.next();
-    // A graph of one file needs no replay of its requests.
-    let is_wanted = second.is_some() || wish.what != Rendered::Graph;
-    let mut recording = file::read(first)?;
-    let traffic = if is_wanted { file::read_traffic(first)? } else { None };
-    let Some(second) = second else { return Ok((recording, traffic)) };
-    let (mut other, load) = (file::read(second)?, file::read_traffic(second)?);
-    let refused = |sentence: &str, hint: &str| Problem::new(Exit::Usage, sentence).hint(hint);
-    match (traffic, load) {
-        (None, Some(load)) => {
-            recording.follow_clock_of(&other, wish.clock_offset);
-            Ok((recording, Some(load)))
-        }
-        // The other way round: the samples are in the second file.
-        (Some(load), None) => {
-            other.follow_clock_of(&recording, -wish.clock_offset);
-            Ok((other, Some(load)))
-        }
-        (None, None) => Err(refused(
-            "neither of the two recordings has a load",
-            "pyperf run --recording FILE SCRIPT makes one that has",
-        )),
-        (Some(_), Some(_)) => Err(refused(
-            "both recordings have a load; one of them is to have the samples alone",
-            "pyperf attach --recording FILE makes one",
-        )),
-    }
-}
-
 /// What is said at the end of a run with load.
-fn whole(
-    wish: &Render,
-    recording: &Recording,
-    traffic: Option<&Traffic>,
-    path: &Path,
-    writing: &Writing,
-) -> Result<(), Problem> {
-    let traffic = traffic.ok_or_else(no_phases)?;
+fn whole(wish: &Render, joined: &Joined, kept: Option<Kept>, path: &Path, writing: &Writing) -> Result<(), Problem> {
+    let traffic = joined.traffic.as_ref().ok_or_else(no_phases)?;
     let plugins = Plugins::default();
     let load = LoadReport::of(traffic, &plugins, false);
-    let whole = Whole::of(recording, traffic, &load);
+    let whole = Whole::of(&joined.recording, traffic, &load).from_place(joined.place);
+    let whole = joined.flights.iter().fold(whole, Whole::under);
+    let whole = kept.into_iter().fold(whole, |whole, kept| whole.hottest_during(&kept.in_flight, kept.words));
     let fill = |to: &mut dyn Write| match wish.what {
         Rendered::Text => whole.write_text(to),
         Rendered::Json | Rendered::Graph => whole.write_json(to),
@@ -111,6 +85,7 @@ fn diff(
     wish: &Render,
     recording: &Recording,
     [before, after]: [usize; 2],
+    only: Option<String>,
     path: &Path,
     writing: &Writing,
 ) -> Result<(), Problem> {
@@ -120,6 +95,7 @@ fn diff(
     let Some(diff) = Diff::of(recording, before, after) else {
         return Err(Problem::new(Exit::Failed, "one of the two phases took no time"));
     };
+    let diff = diff.only(only);
     let ui = Ui::new(wish.verbosity);
     let table = diff.table(&wish.view.selection);
     // Where the graph itself goes to standard output, nothing else may.

@@ -10,7 +10,7 @@ use crate::cli::RunWithLoad;
 use crate::clock::{Clock, Moment};
 use crate::load::{Ended, Load, Options, Stops};
 use crate::problem::Problem;
-use crate::recording::file::RecordingFile;
+use crate::recording::file::{self, RecordingFile};
 use crate::recording::traffic::Traffic;
 use crate::recording::{Mode, Phase, Run};
 use crate::report::whole::Whole;
@@ -78,7 +78,12 @@ fn tell(
     let ui = Ui::new(wish.run.verbosity);
     let report = shown.report(&wish.run, &ended.traffic);
     load::tell(ui, &wish.run, &report);
-    let whole = Whole::of(&outcome.recording, &ended.traffic, &report);
+    // The rows are in the file: what stayed in memory meanwhile are their sums.
+    let flights = file::read_flights(&results.recording()).unwrap_or_else(|error| {
+        ui.note(&format!("requests cannot be told phase by phase: {error}"));
+        None
+    });
+    let whole = flights.iter().fold(Whole::of(&outcome.recording, &ended.traffic, &report), Whole::under);
     if wish.run.verbosity == Verbosity::Normal {
         ui.result(&format!("{}\n", whole.details()));
     }

@@ -9,9 +9,12 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::compare::{Change, Verdict, compare};
-use super::hot::{FunctionId, Functions, Heat, Spot, heat};
+use super::demand::Demand;
+use super::hot::{FunctionId, Functions, Heat, Spot, heat, heat_of};
+use super::presence::{Presence, PresenceCursor};
 use super::{Origin, Selection, join, phase_length, phase_names, phase_titles};
 use crate::interned::Id;
+use crate::recording::traffic::flights::Flights;
 use crate::recording::{Phase, Process, ProcessNumber, Recording, Role, State};
 
 /// How many of the hottest functions are kept.
@@ -134,6 +137,8 @@ pub struct Activity {
     pub functions: Functions,
     /// What grew; `None` without two phases with load.
     pub growth: Option<Growth>,
+    /// What the load asked for; `None` where nothing is known of it.
+    pub demand: Option<Demand>,
 }
 
 impl Activity {
@@ -157,7 +162,30 @@ impl Activity {
         });
         let phases = phases.collect();
         let growth = growth(&recording.timeline.phases, &functions, &heats);
-        Self { phases, functions, growth }
+        Self { phases, functions, growth, demand: None }
+    }
+
+    /// The same with the hottest functions, and what grew, of the samples alone that were taken while somebody of the first
+    /// group was there.
+    #[must_use]
+    pub fn hottest_during(mut self, in_flight: &Presence, recording: &Recording) -> Self {
+        let phases = recording.timeline.phases.len();
+        let mut cursor = PresenceCursor::new(in_flight);
+        let heats = heat_of(recording, &self.functions, &Selection::default(), phases + 1, |joined| {
+            cursor.at(joined.sample.moment).is_wanted().then(|| joined.phase.unwrap_or(phases))
+        });
+        for (phase, heat) in self.phases.iter_mut().zip(&heats) {
+            (phase.hottest, phase.samples) = (heat.hottest(HOTTEST), heat.all.samples);
+        }
+        self.growth = growth(&recording.timeline.phases, &self.functions, &heats);
+        self
+    }
+
+    /// The same with what a load asked for meanwhile.
+    #[must_use]
+    pub fn under(mut self, flights: &Flights, recording: &Recording) -> Self {
+        self.demand = Some(Demand::of(flights, &recording.timeline));
+        self
     }
 }
 

@@ -149,7 +149,7 @@ pub fn heat_of(
     functions: &Functions,
     selection: &Selection,
     sets: usize,
-    set: impl Fn(&Joined) -> Option<usize>,
+    mut set: impl FnMut(&Joined) -> Option<usize>,
 ) -> Vec<Heat> {
     let selected: Vec<bool> = recording.processes.iter().map(|process| selection.takes_process(process)).collect();
     let is_selected = |process: ProcessNumber| selected.get(process.index() as usize) == Some(&true);

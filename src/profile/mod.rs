@@ -2,10 +2,14 @@
 
 pub mod activity;
 pub mod compare;
+pub mod demand;
+pub mod endpoint;
 mod fold;
 pub mod hot;
 mod join;
 mod label;
+pub mod offset;
+pub mod presence;
 #[cfg(test)]
 pub(crate) mod synthetic;
 

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Moment;
 use crate::interned::Id;
+use crate::recording::traffic::EndpointLabel;
+use crate::recording::traffic::flights::{Flight, Flights};
 use crate::recording::{
     CpuReading, Frame, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, State, Thread,
 };
@@ -79,4 +81,22 @@ pub(crate) fn two_workers() -> Recording {
         cpu(&mut recording, 1, second * 1000, used * 1000);
     }
     recording
+}
+
+/// Requests in flight: the number of an endpoint, and from when to when, in milliseconds.
+pub(crate) fn flights(paths: &[&str], requests: &[(u32, u64, u64)]) -> Flights {
+    let label = |path: &&str| {
+        let (method, path) = ("GET".into(), (*path).into());
+        EndpointLabel { method, path, query: String::new(), name: None, metric: None }
+    };
+    let flight = |(endpoint, began, done): &(u32, u64, u64)| {
+        let (began, done) = (at(*began), at(*done));
+        Flight { began, done, endpoint: *endpoint, sent: true, failed: false }
+    };
+    Flights {
+        requests: requests.iter().map(flight).collect(),
+        users: Vec::new(),
+        endpoints: paths.iter().map(label).collect(),
+        missing: 0,
+    }
 }

@@ -153,21 +153,25 @@ impl Recording {
         self.processes.get(number.index() as usize)
     }
 
-    /// Takes over the phases of another recording, made by another clock: the wall time of both says which moment is which.
-    /// `ahead` is how many seconds that clock is ahead of this one's.
-    pub fn follow_clock_of(&mut self, other: &Self, ahead: f64) {
+    /// How many nanoseconds later the moments of another recording, made by another clock, come on this one's: the wall time
+    /// of both says so. `ahead` is how many seconds that clock is ahead of this one's.
+    #[must_use]
+    pub fn behind(&self, other: &Self, ahead: f64) -> i64 {
         let nanos = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let here = i128::try_from(nanos(self.run.started)).unwrap_or_default();
-        let there = i128::try_from(nanos(other.run.started)).unwrap_or_default();
+        let [here, there] = [self, other].map(|one| i64::try_from(nanos(one.run.started)).unwrap_or(i64::MAX));
         #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and clocks are not centuries apart")]
-        let shift = there - here - (ahead * 1e9) as i128;
-        let moved = |moment: Moment| {
-            let nanos = i128::from(moment.as_nanos()).saturating_add(shift).clamp(0, i128::from(u64::MAX));
-            Moment::from_nanos(u64::try_from(nanos).unwrap_or_default())
+        let ahead = (ahead * 1e9) as i64;
+        there.saturating_sub(here).saturating_sub(ahead)
+    }
+
+    /// Takes over the phases of another recording, whose moments come so many nanoseconds later on this one's clock.
+    pub fn take_phases(&mut self, other: &Self, behind: i64) {
+        let moved = |phase: &Phase| Phase {
+            began: phase.began.moved(behind),
+            ended: phase.ended.moved(behind),
+            ..phase.clone()
         };
-        let phases = other.timeline.phases.iter().cloned();
-        self.timeline.phases =
-            phases.map(|phase| Phase { began: moved(phase.began), ended: moved(phase.ended), ..phase }).collect();
+        self.timeline.phases = other.timeline.phases.iter().map(moved).collect();
     }
 
     /// The thread's id, stored if it is new. Its name and kernel id are kept once they are known.
@@ -205,12 +209,16 @@ mod tests {
         let (mut server, mut driver) = (recording(1000), recording(1060));
         let phase = Phase { name: "a".into(), arrivals: String::new(), began: at(5), ended: at(9) };
         driver.timeline.phases.push(phase);
-        server.follow_clock_of(&driver, 0.0);
-        assert_eq!((server.timeline.phases[0].began, server.timeline.phases[0].ended), (at(65), at(69)));
+        let mut follow = |ahead: f64| {
+            let behind = server.behind(&driver, ahead);
+            server.take_phases(&driver, behind);
+            server.timeline.phases[0].clone()
+        };
+        let phase = follow(0.0);
+        assert_eq!((phase.began, phase.ended), (at(65), at(69)));
         // The driver's clock was 2 s ahead, so that its 1065 was the server's 1063.
-        server.follow_clock_of(&driver, 2.0);
-        assert_eq!(server.timeline.phases[0].began, at(63));
-        server.follow_clock_of(&driver, 1e9);
-        assert_eq!(server.timeline.phases[0].began, at(0));
+        assert_eq!(follow(2.0).began, at(63));
+        assert_eq!(follow(1e9).began, at(0));
+        assert_eq!(follow(f64::NEG_INFINITY).ended, Moment::from_nanos(9_000_000_000).moved(i64::MAX));
     }
 }

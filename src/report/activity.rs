@@ -5,9 +5,11 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::columns::{WIDTH, clip, clip_front, percent, points, share, wrap};
+use super::demand;
 use crate::printable::printable;
 use crate::profile::activity::{Activity, Growth, PhaseActivity, WorkerActivity};
 use crate::profile::compare::Shift;
+use crate::profile::demand::{Demand, PhaseDemand};
 use crate::profile::hot::{FunctionId, Spot};
 use crate::recording::{ProcessNumber, Recording};
 
@@ -19,13 +21,13 @@ const LONGEST: usize = 400;
 /// A section for each phase, and one on what grew.
 #[must_use]
 pub fn text(activity: &Activity, recording: &Recording) -> String {
-    let mut out = String::new();
-    for phase in &activity.phases {
+    let mut out = demand::table(activity, recording);
+    for (number, phase) in activity.phases.iter().enumerate() {
         if !out.is_empty() {
             out.push('\n');
         }
         let _ = writeln!(out, "{}", clip(&phase.title, WIDTH));
-        told(&mut out, activity, recording, phase);
+        told(&mut out, activity, recording, (number, phase));
     }
     if let Some(growth) = &activity.growth {
         out.push('\n');
@@ -34,7 +36,7 @@ pub fn text(activity: &Activity, recording: &Recording) -> String {
     out
 }
 
-fn told(out: &mut String, activity: &Activity, recording: &Recording, phase: &PhaseActivity) {
+fn told(out: &mut String, activity: &Activity, recording: &Recording, (number, phase): (usize, &PhaseActivity)) {
     let states = phase.states;
     if states.all() == 0 {
         out.push_str("  no samples of workers\n");
@@ -51,10 +53,19 @@ fn told(out: &mut String, activity: &Activity, recording: &Recording, phase: &Ph
     if phase.workers.len() > MOST_WORKERS {
         let _ = writeln!(out, "  and {} more workers", phase.workers.len() - MOST_WORKERS);
     }
+    if let Some((demand, of_phase)) = asked(activity, number) {
+        demand::in_flight(out, demand, of_phase);
+    }
     hottest(out, activity, phase);
     for sentence in meaning(recording, phase) {
         wrap(out, &sentence);
     }
+}
+
+/// What the load asked for in the phase of that number.
+fn asked(activity: &Activity, number: usize) -> Option<(&Demand, &PhaseDemand)> {
+    let demand = activity.demand.as_ref()?;
+    Some((demand, demand.phases.get(number)?))
 }
 
 fn hottest(out: &mut String, activity: &Activity, phase: &PhaseActivity) {
@@ -117,7 +128,8 @@ fn called(recording: &Recording, number: ProcessNumber) -> String {
 /// The same as [`text`], for programs: `phases`, and `growth` where there are two phases with load.
 #[must_use]
 pub fn json(activity: &Activity, recording: &Recording) -> Value {
-    let phases: Vec<Value> = activity.phases.iter().map(|phase| phase_json(activity, recording, phase)).collect();
+    let phases: Vec<Value> =
+        activity.phases.iter().enumerate().map(|phase| phase_json(activity, recording, phase)).collect();
     let name = |number: usize| activity.phases.get(number).map(|phase| phase.name.as_str());
     let growth = activity.growth.as_ref().map(|growth| {
         let change = growth.change.map(|change| {
@@ -131,7 +143,7 @@ pub fn json(activity: &Activity, recording: &Recording) -> Value {
     json!({"phases": phases, "growth": growth})
 }
 
-fn phase_json(activity: &Activity, recording: &Recording, phase: &PhaseActivity) -> Value {
+fn phase_json(activity: &Activity, recording: &Recording, (number, phase): (usize, &PhaseActivity)) -> Value {
     let states = phase.states;
     let hot = |(function, spot): &(FunctionId, Spot)| {
         let mut fields = function_json(activity, *function);
@@ -139,8 +151,10 @@ fn phase_json(activity: &Activity, recording: &Recording, phase: &PhaseActivity)
         fields["total"] = json!(share(spot.total.samples, phase.samples));
         fields
     };
-    json!({
+    let mut fields = json!({
         "name": phase.name,
+        "arrivals": recording.timeline.phases.get(number).map_or("", |phase| phase.arrivals.as_str()),
+        "cores": demand::cores(phase),
         "seconds": phase.length.as_secs_f64(),
         "samples": states.all(),
         "running": share(states.running, states.all()),
@@ -150,7 +164,11 @@ fn phase_json(activity: &Activity, recording: &Recording, phase: &PhaseActivity)
         "uneven": phase.overloaded().is_some(),
         "workers": phase.workers.iter().map(|worker| worker_json(recording, worker)).collect::<Vec<_>>(),
         "hottest": phase.hottest.iter().map(hot).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(fields), Some((demand, of_phase))) = (fields.as_object_mut(), asked(activity, number)) {
+        fields.extend(demand::json(demand, of_phase));
+    }
+    fields
 }
 
 fn worker_json(recording: &Recording, worker: &WorkerActivity) -> Value {

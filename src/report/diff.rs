@@ -25,6 +25,7 @@ pub struct Diff<'a> {
     recording: &'a Recording,
     before: Side,
     after: Side,
+    only: Option<String>,
 }
 
 /// One of the two phases.
@@ -45,7 +46,14 @@ impl<'a> Diff<'a> {
             let title = titles.get_mut(number)?.clone();
             (seconds > 0.0).then_some(Side { number, title, seconds })
         };
-        Some(Self { recording, before: side(before)?, after: side(after)? })
+        Some(Self { recording, before: side(before)?, after: side(after)?, only: None })
+    }
+
+    /// The same of a recording in which some samples are left out; the text says which were kept.
+    #[must_use]
+    pub fn only(mut self, kept: Option<String>) -> Self {
+        self.only = kept;
+        self
     }
 
     /// Draws the flamegraph of the later phase, coloured by what became of each function's own time since the earlier one.
@@ -69,8 +77,9 @@ impl<'a> Diff<'a> {
         }
         let [is, was] = [&self.after, &self.before].map(|side| clip(&side.title, LONGEST_TITLE));
         let title = format!("{is} against {was} · normalised by time");
+        let only = self.only.as_ref().map_or_else(String::new, |only| format!(" · {only}"));
         let subtitle = format!(
-            "{} against {} samples · widths: time of threads in the former, per second of it · a function's own time: \
+            "{} against {} samples{only} · widths: time of threads in the former, per second of it · a function's own time: \
              red grew, blue shrank",
             after.samples, before.samples
         );
@@ -93,6 +102,9 @@ impl<'a> Diff<'a> {
         for (name, side, heat) in [("A", &self.before, before), ("B", &self.after, after)] {
             let _ =
                 writeln!(out, "{name}  {}", clip(&format!("{} · {} samples", side.title, heat.all.samples), WIDTH - 3));
+        }
+        if let Some(only) = &self.only {
+            wrap(&mut out, &format!("Samples: {only}."));
         }
         let changes = compare(before, after);
         for (heading, pick) in [("in it or below it", Pick::Total), ("in the function itself", Pick::Own)] {

@@ -6,10 +6,12 @@ pub mod whole;
 mod activity;
 mod collapsed;
 mod columns;
+mod demand;
 mod diff;
 mod dump;
 mod flamegraph;
 mod speedscope;
+mod table;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -32,6 +34,8 @@ pub struct Report<'a> {
     /// Its folded samples.
     pub profile: Profile,
     target: String,
+    /// Which samples were kept, in words; `None` for all.
+    pub only: Option<String>,
 }
 
 /// The kinds of file that a report can be written as.
@@ -61,13 +65,21 @@ impl<'a> Report<'a> {
     /// Folds the recording as the view says.
     #[must_use]
     pub fn of(recording: &'a Recording, view: View) -> Self {
-        Self { profile: Profile::of(recording, &view), target: recording.run.target.clone(), recording, view }
+        let (profile, target) = (Profile::of(recording, &view), recording.run.target.clone());
+        Self { recording, view, profile, target, only: None }
     }
 
     /// Names what is shown, where that is not the whole target.
     #[must_use]
     pub fn about(mut self, target: String) -> Self {
         self.target = target;
+        self
+    }
+
+    /// The same of a recording in which some samples are left out; the text says which were kept.
+    #[must_use]
+    pub fn only(mut self, kept: Option<String>) -> Self {
+        self.only = kept;
         self
     }
 
@@ -95,6 +107,7 @@ impl<'a> Report<'a> {
         if self.profile.idle > 0 {
             parts.push(format!("{} idle samples left out", self.profile.idle));
         }
+        parts.extend(self.only.clone());
         parts.join(" · ")
     }
 

@@ -18,7 +18,7 @@ use crate::support::wait;
 use crate::support::web::ports::dead_port;
 
 /// Twelve users that sleep, a pause in which they finish, and twelve that burn. The names are in the wrong order for anybody who
-/// sorts them.
+/// sorts them. Each request is long beside what gunicorn does around it.
 const SCRIPT: &str = r#"
 config:
   target: "http://placeholder"
@@ -31,7 +31,8 @@ config:
 scenarios:
   - name: one request
     flow:
-      - get: { url: "/{{ path }}?s=0.15" }
+      - get: { url: "/sleep?s=0.2", ifTrue: 'path == "sleep"' }
+      - get: { url: "/burn?s=0.15", ifTrue: 'path == "burn"' }
 "#;
 
 fn gunicorn() -> Gunicorn {
@@ -99,6 +100,42 @@ fn every_sample_stands_under_the_phase_that_it_was_taken_in() {
 }
 
 #[test]
+fn an_endpoint_has_the_samples_of_its_time() {
+    let (dir, gunicorn) = (TempDir::new(), gunicorn());
+    start(&dir, &gunicorn, &["-q"]).wait(wait::PATIENCE).succeeded();
+    for (endpoint, own, others) in [
+        ("sleep", "slow_query", "burn_cpu"),
+        ("get */BURN*", "burn_cpu", "slow_query"),
+        ("/burn", "burn_cpu", "slow_query"),
+    ] {
+        let stacks = Collapsed::parse(&collapsed(&dir, &["--endpoint", endpoint]));
+        // Sleepers and burners are never in flight together.
+        assert!(stacks.share_of(own) >= 0.9 && stacks.share_of(others) == 0.0, "{endpoint}: {stacks:?}");
+    }
+    let all = Collapsed::parse(&collapsed(&dir, &[]));
+    let both = Collapsed::parse(&collapsed(&dir, &["--endpoint", "?s=0."]));
+    assert!(both.total() <= all.total() && both.total() * 10 >= all.total() * 9, "{both:?} of {all:?}");
+    let by_phase = collapsed(&dir, &["--endpoint", "burn", "--by", "phase,worker"]);
+    assert!(below(&by_phase, "Zebras sleep").stacks.is_empty(), "{by_phase}");
+
+    let report = |arguments: &[&str]| {
+        let own = ["report", "out/run.pyperf"];
+        Pyperf::new(own.into_iter().chain(arguments.iter().copied())).cwd(&dir).run()
+    };
+    let drawn = report(&["--endpoint", "burn", "-o", "burn.svg"]).succeeded().stdout;
+    assert!(drawn.contains("only while `GET /burn?s=0.15` was in flight, by time"), "{drawn}");
+    assert!(fs::read_to_string(dir.join("burn.svg")).expect("a graph").contains("no other endpoint was meanwhile"));
+    let text = report(&["--endpoint", "burn", "--text", "-o", "-"]).succeeded().stdout;
+    let functions = text.split("Functions only while `GET /burn?s=0.15`").nth(1).expect("it says which");
+    assert!(functions.contains("burn_cpu") && !functions.contains("slow_query"), "{text}");
+    let diff = ["--endpoint", "s=0.", "--diff", "Zebras sleep", "Ants burn", "-o", "diff.svg"];
+    assert!(report(&diff).succeeded().stdout.contains("one of 2 endpoints like `s=0.`"));
+    report(&["--endpoint", "burn", "--phase", "Zebras sleep"]).ended_with(1).says(&["nothing to draw"]);
+    let unknown = report(&["--endpoint", "brun"]).ended_with(2);
+    unknown.says(&["an endpoint like `brun`", "did you mean `GET /burn?s=0.15`?", "`GET /sleep?s=0.2`"]);
+}
+
+#[test]
 fn the_report_has_both_halves() {
     let (dir, gunicorn) = (TempDir::new(), gunicorn());
     start(&dir, &gunicorn, &["--output", "artillery.json"]).wait(wait::PATIENCE).succeeded();
@@ -112,11 +149,23 @@ fn the_report_has_both_halves() {
     let phases = own["activity"]["phases"].as_array().expect("phases");
     let names: Vec<&str> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
     assert_eq!(&names[..4], ["before load", "Zebras sleep", "phase 2", "Ants burn"]);
+    let burning = &phases[3];
+    let endpoints: Vec<_> =
+        burning["endpoints"].as_array().expect("endpoints").iter().map(|of| &of["endpoint"]).collect();
+    assert_eq!(endpoints, ["GET /burn?s=0.15"]);
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {burning}"));
+    let users = &burning["users"];
+    assert!(number(&users["mean"]) > 0.3 && number(&users["most"]) >= number(&users["mean"]), "{users}");
+    assert!((number(&burning["requestsPerSecond"]) - 6.0).abs() < 0.6, "{burning}");
+    assert!(number(&burning["latencyMs"]["p50"]) >= 100.0 && burning["errors"] == 0, "{burning}");
+    assert!(number(&burning["inFlight"]["mean"]) <= number(&users["mean"]), "{burning}");
+    assert!(number(&burning["cores"]) > 0.3 && burning["arrivals"] == "12 users", "{burning}");
     for cost in ["samplerCpuMs", "driverCpuMs"] {
         assert!(own["overhead"][cost].as_f64().is_some_and(|millis| millis > 0.0), "{cost} in {own}");
     }
     let text = fs::read_to_string(dir.join("out/report.txt")).expect("a file");
-    for part in ["Summary report @", "Ants burn · 12 users · 2 s", "What this run cost", "burn_cpu"] {
+    for part in ["Summary report @", "Ants burn · 12 users · 2 s", "What this run cost", "burn_cpu", "GET /burn?s=0.15"]
+    {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 }
@@ -210,8 +259,26 @@ fn two_recordings_are_joined_on_the_wall_clock() {
         assert!(burning.share_of("burn_cpu") >= 0.95, "{files:?}: {text}");
     }
     // Three seconds are a phase and the pause behind it.
-    let shifted = joined(&["server.pyperf", "load.pyperf", "--clock-offset", "-3"]).succeeded().stdout;
-    assert!(below(&shifted, "Ants burn").stacks.is_empty(), "{shifted}");
+    let shifted = joined(&["server.pyperf", "load.pyperf", "--clock-offset", "-3"]).succeeded();
+    assert!(below(&shifted.stdout, "Ants burn").stacks.is_empty(), "{}", shifted.stdout);
+    shifted.says(&["the clocks of the two machines do not seem to agree"]);
+    for (files, given) in [(["server.pyperf", "load.pyperf"], "-3"), (["load.pyperf", "server.pyperf"], "2.5")] {
+        let told = joined(&[files[0], files[1], "--clock-offset", given]).succeeded().stderr;
+        let offset = told.split("with --clock-offset ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let offset: f64 = offset.and_then(|offset| offset.parse().ok()).unwrap_or_else(|| panic!("none in {told}"));
+        // Both clocks are this machine's.
+        assert!(offset.abs() < 0.3, "{files:?}: {told}");
+    }
+    let right = joined(&["server.pyperf", "load.pyperf"]).succeeded().stderr;
+    assert!(!right.contains("do not seem to agree"), "{right}");
+    let burning = joined(&["server.pyperf", "load.pyperf", "--endpoint", "burn"]).succeeded().stdout;
+    assert!(burning.contains("burn_cpu") && !burning.contains("slow_query"), "{burning}");
+    let requests = Pyperf::new(["report", "server.pyperf", "--endpoint", "burn"]).cwd(&dir).run().ended_with(2);
+    requests.says(&["the recording has no requests"]);
+    let alone = Pyperf::new(["report", "load.pyperf"]).cwd(&dir).run().ended_with(1);
+    alone.says(&["load.pyperf has no samples", "pyperf report --text load.pyperf"]);
+    let text = Pyperf::new(["report", "load.pyperf", "--text", "-o", "-"]).cwd(&dir).run().succeeded().stdout;
+    assert!(text.contains("Phases by time") && !text.contains("Sampling used"), "{text}");
     joined(&["server.pyperf", "server.pyperf"]).ended_with(2).says(&["neither of the two recordings has a load"]);
 }
 

@@ -34,6 +34,7 @@
 //! `PRAGMA application_id` is `0x70797066` ("pypf"), `PRAGMA user_version` the version of this schema: [`SCHEMA`]. Schema 1
 //! had neither `phase` nor `cpu` nor `run.sampler_cpu`, schema 2 had no load; their files can still be read.
 
+mod flights;
 mod read;
 mod replay;
 mod write;
@@ -41,6 +42,7 @@ mod write_traffic;
 
 use std::path::{Path, PathBuf};
 
+pub use flights::read_flights;
 pub use read::read;
 pub use replay::read_traffic;
 pub use write::RecordingFile;

@@ -109,7 +109,7 @@ fn read_scenarios(from: &Connection) -> Result<Vec<String>, Fault> {
     numbered(query.query([])?, "scenario", |row| Ok(row.get(1)?))
 }
 
-fn read_endpoints(from: &Connection) -> Result<Vec<EndpointLabel>, Fault> {
+pub(super) fn read_endpoints(from: &Connection) -> Result<Vec<EndpointLabel>, Fault> {
     let mut query = from.prepare("SELECT id, method, path, query, name, metric FROM endpoint ORDER BY id")?;
     numbered(query.query([])?, "endpoint", |row| {
         Ok(EndpointLabel {

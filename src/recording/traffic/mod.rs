@@ -4,6 +4,7 @@
 //! how requests are sent, what Artillery calls these numbers, or how they are printed.
 
 pub(in crate::recording) mod failures;
+pub mod flights;
 mod latency;
 pub mod log;
 mod numbers;

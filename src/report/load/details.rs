@@ -7,9 +7,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::figures::{clip, counted, decimals, float, share, short};
-use super::table::Table;
 use super::{LoadReport, failed, hints, ours};
 use crate::recording::traffic::{EndpointLabel, Latency, Outcome, Series, SeriesKey, Summary, Tally, Traffic, Users};
+use crate::report::table::Table;
 
 /// Endpoints that are shown.
 const MOST_ENDPOINTS: usize = 40;

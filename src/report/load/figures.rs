@@ -24,7 +24,7 @@ pub(super) fn tenths(value: f64) -> f64 {
 }
 
 /// At most so many decimals, none of them a zero at the end: `3412`, `30051.4`.
-pub(super) fn decimals(value: f64, places: usize) -> String {
+pub(in crate::report) fn decimals(value: f64, places: usize) -> String {
     if !value.is_finite() {
         return "0".to_owned();
     }
@@ -34,7 +34,7 @@ pub(super) fn decimals(value: f64, places: usize) -> String {
 }
 
 /// Milliseconds for a table: tenths below a hundred, whole ones above.
-pub(super) fn short(millis: f64) -> String {
+pub(in crate::report) fn short(millis: f64) -> String {
     decimals(millis, usize::from(millis < 99.95))
 }
 
@@ -60,7 +60,7 @@ pub(super) fn epoch_millis(time: SystemTime) -> u64 {
 }
 
 /// `1 user`, `2 users`.
-pub(super) fn counted(count: u64, one: &str) -> String {
+pub(in crate::report) fn counted(count: u64, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 

@@ -11,7 +11,7 @@ const MOST_WAITS: usize = 5;
 /// Seconds that proxies and routers are usually set to.
 const USUAL_LIMITS: [f64; 9] = [5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 90.0, 120.0, 300.0];
 /// Shorter runs, in seconds, say nothing of how busy the driver is: to begin takes more than to go on.
-const SHORTEST_SHARED: f64 = 1.0;
+pub(in crate::report) const SHORTEST_SHARED: f64 = 1.0;
 /// Status codes that tell of a time limit.
 const LIMITED: [u16; 4] = [408, 502, 503, 504];
 

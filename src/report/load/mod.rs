@@ -8,15 +8,14 @@ mod artillery;
 mod checks;
 mod details;
 mod failed;
-mod figures;
-mod hints;
+pub(super) mod figures;
+pub(super) mod hints;
 mod legacy;
 mod listing;
 mod metrics;
 mod ours;
 pub mod progress;
 mod summary;
-mod table;
 
 pub use apdex::Apdex;
 pub use checks::{Checked, check, held, text as checks_text};

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::super::super::traffic::log::{Batch, LoadHead, LoadState};
 use super::super::super::{Mode, Recording, Run};
 use super::super::tests::Folder;
-use super::super::{RecordingFile, read as read_recording};
+use super::super::{RecordingFile, read as read_recording, read_flights};
 use super::*;
 use crate::recording::Phase;
+use crate::recording::traffic::flights::Flight;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -302,7 +303,63 @@ fn an_older_file_has_no_traffic() {
     let connection = Connection::open(folder.file()).expect("opens");
     connection.execute_batch("DROP TABLE load; DROP TABLE request; PRAGMA user_version = 2").expect("changes");
     assert!(read_traffic(&folder.file()).expect("readable").is_none());
+    assert!(read_flights(&folder.file()).expect("readable").is_none());
     assert!(read_recording(&folder.file()).is_ok());
+}
+
+#[test]
+fn requests_and_users_are_read_as_stays() {
+    let folder = Folder::new("stays");
+    let mut live = live(&folder);
+    let row = |sent: Option<u64>, status, error: Option<&'static str>| RequestRow {
+        due: at(5),
+        sent: sent.map(at),
+        head: None,
+        done: at(90),
+        queued: Duration::from_nanos(2),
+        dns: None,
+        connect: None,
+        tls: None,
+        server: None,
+        received: 0,
+        phase: 0,
+        scenario: 0,
+        endpoint: 1,
+        line: 7,
+        user: 0,
+        status,
+        error: error.map(Cow::Borrowed),
+        local_port: None,
+    };
+    let user = |number, ended: Option<u64>, state| {
+        let ended = ended.map(at);
+        UserRow { number, phase: 0, scenario: Some(0), due: at(1), began: at(1), ended, state }
+    };
+    live.batch.requests = vec![
+        row(Some(10), Some(200), None),
+        row(Some(10), Some(404), None),
+        row(None, None, Some("ETIMEDOUT")),
+        row(None, None, Some("ECONNREFUSED")),
+    ];
+    live.batch.users = vec![
+        user(0, Some(90), UserState::Completed),
+        user(1, None, UserState::Skipped),
+        user(2, None, UserState::Active),
+    ];
+    live.batch.state = LoadState { ended: at(100), lost: 3, ..LoadState::default() };
+    live.file.append_traffic(&live.batch).expect("a batch");
+    let flights = read_flights(&folder.file()).expect("whole").expect("a load");
+    let flight = |began, sent, failed| Flight { began: at(began), done: at(90), endpoint: 1, sent, failed };
+    let expected = [flight(10, true, false), flight(10, true, true), flight(7, false, true), flight(90, false, true)];
+    assert_eq!(flights.requests, expected);
+    assert_eq!((flights.users, flights.missing), (vec![(at(1), at(90)), (at(1), at(100))], 3));
+    assert_eq!(flights.endpoints, head().endpoints);
+
+    let connection = Connection::open(folder.file()).expect("opens");
+    for damage in ["UPDATE request SET endpoint = 2", "UPDATE request SET endpoint = 1, sent = 91"] {
+        connection.execute_batch(damage).expect(damage);
+        assert!(matches!(read_flights(&folder.file()), Err(FileError::Damaged { .. })), "{damage}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::figures::{WIDTH, clip};
+use super::columns::{WIDTH, clip};
 
 /// The least that is left of a name.
 const SHORTEST_NAME: usize = 12;

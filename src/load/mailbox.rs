@@ -35,8 +35,7 @@ struct State<O, E> {
 
 impl<O, E> Default for Mailbox<O, E> {
     fn default() -> Self {
-        let state =
-            State { orders: VecDeque::new(), events: VecDeque::new(), weight: 0, lost: 0, over: false };
+        let state = State { orders: VecDeque::new(), events: VecDeque::new(), weight: 0, lost: 0, over: false };
         Self { state: Mutex::new(state), task: Notify::new(), user: Notify::new(), room: Notify::new() }
     }
 }

@@ -26,6 +26,7 @@ mod request;
 mod rows;
 mod secrets;
 mod shared;
+pub mod socketio;
 
 mod timer;
 mod user;

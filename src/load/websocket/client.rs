@@ -140,12 +140,7 @@ fn taken(post: &Post, queue: &mut VecDeque<Message>) -> Option<(Option<u16>, Str
     None
 }
 
-async fn say_goodbye(
-    mut connection: Connection,
-    queue: VecDeque<Message>,
-    code: Option<u16>,
-    reason: &str,
-) -> Ended {
+async fn say_goodbye(mut connection: Connection, queue: VecDeque<Message>, code: Option<u16>, reason: &str) -> Ended {
     let goodbye = async {
         for message in queue {
             connection.send(message).await?;

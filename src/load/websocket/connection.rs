@@ -125,7 +125,9 @@ impl Connection {
         for _ in 0..IN_A_ROW {
             let mut stream = Polled { stream: &mut self.stream, context };
             match self.context.read(&mut stream) {
-                Ok(tungstenite::Message::Text(text)) => return Poll::Ready(Ok(Message::Text(text.as_str().to_owned()))),
+                Ok(tungstenite::Message::Text(text)) => {
+                    return Poll::Ready(Ok(Message::Text(text.as_str().to_owned())));
+                }
                 // Copied, as it may hold all that was read with it.
                 Ok(tungstenite::Message::Binary(bytes)) if bytes.len() < READ => {
                     return Poll::Ready(Ok(Message::Binary(Bytes::copy_from_slice(&bytes))));
@@ -233,10 +235,8 @@ impl Connection {
     }
 
     fn broken(&mut self, error: &Error, context: &mut Context<'_>) -> Ended {
-        let gone = matches!(
-            error,
-            Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
-        );
+        let gone =
+            matches!(error, Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake));
         if gone {
             return self.end(Ended::Closed { code: 1006, reason: String::new() });
         }

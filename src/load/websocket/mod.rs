@@ -15,8 +15,6 @@ mod client;
 mod connection;
 mod failure;
 mod open;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 
@@ -24,6 +22,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 pub use client::{Client, Event};
+pub(in crate::load) use connection::Step;
 pub use connection::{Connection, Ended};
 pub use open::{Accepted, Refused, open, target};
 

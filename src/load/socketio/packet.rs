@@ -330,19 +330,22 @@ mod tests {
         })
     }
 
-    fn packet() -> impl Strategy<Value = Packet> {
-        let arguments = (
+    fn arguments() -> impl Strategy<Value = Arguments> {
+        let parts = (
             ".{0,8}",
             prop::collection::vec(value(), 0..4),
             prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..3),
         );
-        let arguments = arguments.prop_map(|(name, values, attachments)| {
+        parts.prop_map(|(name, values, attachments)| {
             let mut arguments = Arguments::new([vec![Value::from(name)], values].concat());
             for bytes in attachments {
                 arguments.push_bytes(bytes.into());
             }
             arguments
-        });
+        })
+    }
+
+    fn packet() -> impl Strategy<Value = Packet> {
         let object = prop::option::of(
             prop::collection::vec(("[a-z]{0,3}", value()), 0..3)
                 .prop_map(|members| members.into_iter().collect::<Value>()),
@@ -351,8 +354,8 @@ mod tests {
             object.prop_map(Content::Connect),
             Just(Content::Disconnect),
             value().prop_map(Content::Refused),
-            (any::<Option<u64>>(), arguments.clone()).prop_map(|(id, arguments)| Content::Event(id, arguments)),
-            (any::<u64>(), arguments).prop_map(|(id, arguments)| Content::Ack(id, arguments)),
+            (any::<Option<u64>>(), arguments()).prop_map(|(id, arguments)| Content::Event(id, arguments)),
+            (any::<u64>(), arguments()).prop_map(|(id, arguments)| Content::Ack(id, arguments)),
         ];
         ("(/[^,?]{0,6})", content).prop_map(|(namespace, content)| Packet::new(namespace, content))
     }

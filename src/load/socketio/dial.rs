@@ -103,7 +103,7 @@ impl Dialer {
         match self.open(options, first).await {
             Err(refused) if refused.is_of_generation() => {
                 let other = if first == Generation::Four { Generation::Three } else { Generation::Four };
-                // What both are refused is told as it was told first.
+                // What is refused in both is told as it was told first.
                 match self.open(options, other).await {
                     Err(again) if again.is_of_generation() => Err(refused),
                     opened => opened,
@@ -154,7 +154,7 @@ impl Dialer {
             Err(crate::load::websocket::Ended::Failed(failure)) => {
                 return Err(Refused::because("websocket error", failure, timings));
             }
-            Err(crate::load::websocket::Ended::Closed { .. }) => return Err(Refused::new("transport close")),
+            Err(crate::load::websocket::Ended::Closed { .. }) => return Err(Refused::mute()),
         };
         let greeting = greeting(first)?;
         let certain = generation == Generation::Three || greeting.max_payload.is_some();

@@ -16,6 +16,9 @@ use crate::printable::printable;
 /// The longest message of a refusal, in characters.
 const LONGEST: usize = 300;
 
+/// What is said of a connection that was closed before there was a session.
+const MUTE: &str = "transport close";
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -147,9 +150,18 @@ impl Refused {
         Self { failure: Some(Box::new(failure)), timings: Some(Box::new(timings)), ..Self::new(message) }
     }
 
+    /// A connection that was closed before there was a session.
+    pub(super) fn mute() -> Self {
+        Self::new(MUTE)
+    }
+
     /// Whether the server says that it speaks another generation: `Unsupported protocol version` (engine.io 4 to 6),
-    /// `The client is using an unsupported version …` (python-engineio 3 and 4).
+    /// `The client is using an unsupported version …` (python-engineio 3 and 4). Under gevent-websocket the latter cannot be
+    /// said any more, and the connection is just closed.
     pub(super) fn is_of_generation(&self) -> bool {
+        if self.message == MUTE {
+            return true;
+        }
         let Some(answer) = self.failure.as_ref().and_then(|failure| failure.partial.as_ref()) else { return false };
         let body = String::from_utf8_lossy(&answer.body.bytes);
         answer.status == http::StatusCode::BAD_REQUEST

@@ -23,7 +23,7 @@ mod decode;
 mod exchange;
 mod failure;
 #[cfg(test)]
-mod loopback;
+pub(in crate::load) mod loopback;
 mod open;
 mod pool;
 mod proxy;

@@ -29,6 +29,8 @@ mod polling;
 pub mod reserved;
 mod rooms;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use arguments::Arguments;
 pub use client::{Ack, Acknowledged, Client, Emitted, Gone, Unacknowledged};

@@ -15,6 +15,8 @@ mod client;
 mod connection;
 mod failure;
 mod open;
+#[cfg(test)]
+pub(in crate::load) mod tests;
 
 use std::time::Duration;
 

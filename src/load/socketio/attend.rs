@@ -112,8 +112,8 @@ impl Attendance {
             attendance.enter(certain).await?;
             Ok((attendance, connected))
         };
-        let begun = timeout(options.timeout, beginning).await.unwrap_or_else(|_| Err(Refused::new("timeout")));
-        let (attendance, connected) = begun?;
+        let timed = timeout(options.timeout, beginning).await;
+        let (attendance, connected) = timed.unwrap_or_else(|_| Err(Refused::new("timeout")))?;
         let generation = attendance.session.generation();
         dialer.learn(options, generation);
         Ok((attendance, Connected { took: clock.now().since(began), generation, ..connected }))
@@ -261,7 +261,7 @@ impl Attendance {
                 if !self.rooms.is_joined(&namespace) {
                     self.rooms.leave(&namespace);
                 }
-                self.line.tell(at, What::NotJoined { namespace, refused: Box::new(Refused::of(value)) });
+                self.line.tell(at, What::NotJoined { namespace, refused: Box::new(Refused::of(&value)) });
             }
             Content::Event(ack, mut arguments) => {
                 let name = arguments.take_name();
@@ -301,7 +301,7 @@ impl Attendance {
             && packet.namespace == "/"
         {
             match packet.content {
-                Content::Refused(value) => return Err(Refused::of(value)),
+                Content::Refused(value) => return Err(Refused::of(&value)),
                 // What python-socketio 4 says with `always_connect`.
                 Content::Disconnect => return Err(Refused::new("io server disconnect")),
                 _ => (),

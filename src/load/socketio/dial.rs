@@ -170,7 +170,9 @@ fn xhr(failure: Failure, timings: Timings) -> Refused {
         return refused;
     }
     match serde_json::from_slice(&answer.body.bytes) {
-        Ok(value) => Refused { failure: refused.failure, timings: refused.timings, ..Refused::of(value) },
+        Ok::<serde_json::Value, _>(value) => {
+            Refused { failure: refused.failure, timings: refused.timings, ..Refused::of(&value) }
+        }
         Err(_) => refused,
     }
 }

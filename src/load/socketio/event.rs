@@ -135,8 +135,8 @@ impl Refused {
     }
 
     /// The reason that came with the refusal of a namespace: an object with a message, a text, or anything else.
-    pub(super) fn of(value: Value) -> Self {
-        let message = match &value {
+    pub(super) fn of(value: &Value) -> Self {
+        let message = match value {
             Value::Object(members) => members.get("message").and_then(Value::as_str).map(str::to_owned),
             Value::String(text) => Some(text.clone()),
             Value::Array(values) => values.first().and_then(Value::as_str).map(str::to_owned),

@@ -151,7 +151,7 @@ impl Options {
         for (name, value) in &self.query {
             url.extend([&encoded(name), "=", &encoded(value), "&"]);
         }
-        url.push_str(&format!("EIO={}&transport={}", generation.number(), means.name()));
+        url.extend(["EIO=", &generation.number().to_string(), "&transport=", means.name()]);
         for (name, value) in further {
             url.extend(["&", name, "=", &encoded(value)]);
         }

@@ -51,7 +51,7 @@ struct Room {
 /// The namespaces of a client.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: Vec<Room>,
+    all: Vec<Room>,
     held: VecDeque<Emission>,
     weight: usize,
     awaited: HashMap<u64, (String, oneshot::Sender<Acknowledged>)>,
@@ -69,22 +69,22 @@ pub(super) fn split(namespace: &str) -> (String, String) {
 
 impl Rooms {
     fn room(&mut self, name: &str) -> Option<&mut Room> {
-        self.rooms.iter_mut().find(|room| room.name == name)
+        self.all.iter_mut().find(|room| room.name == name)
     }
 
     /// Wants a namespace; tells whether it was not wanted before.
     pub(super) fn want(&mut self, namespace: &str) -> bool {
         let (name, query) = split(namespace);
-        if self.rooms.len() >= MOST_ROOMS || self.room(&name).is_some() {
+        if self.all.len() >= MOST_ROOMS || self.room(&name).is_some() {
             return false;
         }
-        self.rooms.push(Room { name, query, state: State::Wanted, asked: Moment::default() });
+        self.all.push(Room { name, query, state: State::Wanted, asked: Moment::default() });
         true
     }
 
     /// The namespaces that are to be asked for now, with their queries; the server is asked for them.
     pub(super) fn ask(&mut self, now: Moment) -> Vec<(String, String)> {
-        let wanted = self.rooms.iter_mut().filter(|room| room.state == State::Wanted);
+        let wanted = self.all.iter_mut().filter(|room| room.state == State::Wanted);
         wanted
             .map(|room| {
                 (room.state, room.asked) = (State::Asked, now);
@@ -102,7 +102,7 @@ impl Rooms {
     }
 
     pub(super) fn is_joined(&self, name: &str) -> bool {
-        self.rooms.iter().any(|room| room.name == name && room.state == State::Joined)
+        self.all.iter().any(|room| room.name == name && room.state == State::Joined)
     }
 
     /// A namespace is no more; what waits for it, or from it, is dropped.
@@ -119,12 +119,12 @@ impl Rooms {
 
     /// Whether no namespace is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.rooms.iter().all(|room| room.state == State::Left)
+        self.all.iter().all(|room| room.state == State::Left)
     }
 
     /// The connection is lost: namespaces are to be asked for again, and acknowledgements will not come.
     pub(super) fn interrupt(&mut self) {
-        for room in &mut self.rooms {
+        for room in &mut self.all {
             if room.state != State::Left {
                 room.state = State::Wanted;
             }
@@ -134,7 +134,7 @@ impl Rooms {
 
     /// The names of the namespaces that are joined, in the order in which they were wanted.
     pub(super) fn joined(&self) -> impl Iterator<Item = &str> {
-        self.rooms.iter().filter(|room| room.state == State::Joined).map(|room| room.name.as_str())
+        self.all.iter().filter(|room| room.state == State::Joined).map(|room| room.name.as_str())
     }
 
     /// The packet of an event, when its namespace is there; otherwise the event waits, or is dropped when it waits for
@@ -271,6 +271,6 @@ mod tests {
         for number in 0..2 * MOST_ROOMS {
             rooms.want(&format!("/{number}"));
         }
-        assert_eq!(rooms.rooms.len(), MOST_ROOMS);
+        assert_eq!(rooms.all.len(), MOST_ROOMS);
     }
 }

@@ -281,8 +281,8 @@ fn an_acknowledgement_that_does_not_come_is_not_waited_for() {
 #[test]
 fn what_a_user_holds_can_go_to_any_thread() {
     fn spawnable<T: Send>(_: &T) {}
+    fn shareable<T: Send + Sync>() {}
     let dialer = dialer();
     spawnable(&Client::connect(&dialer, options(1, &[Means::Polling])));
-    fn shareable<T: Send + Sync>() {}
     shareable::<Client>();
 }

@@ -281,7 +281,7 @@ impl Connection {
             // What the other side said before it went is worth more than that it could not be told something.
             Poll::Ready(Err(ended)) => match self.poll_next(context) {
                 Poll::Pending => Poll::Ready(Err(self.end(ended))),
-                received => received.map_ok(Step::Received),
+                received @ Poll::Ready(_) => received.map_ok(Step::Received),
             },
             _ => self.poll_next(context).map_ok(Step::Received),
         }

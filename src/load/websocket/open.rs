@@ -77,10 +77,10 @@ pub async fn open(transport: &Transport, wish: &Wish, due: Moment) -> Result<(Co
     match outcome.map_err(refused)? {
         Switch::Refused(answer) => {
             let what = format!("Unexpected server response: {}", answer.status.as_u16());
-            Err(refused(protest(what, answer)))
+            Err(refused(protest(&what, answer)))
         }
         Switch::Over { stream, early, answer } => match agreed(&answer.headers, &key, &wish.subprotocols) {
-            Err(what) => Err(refused(protest(what.to_owned(), answer))),
+            Err(what) => Err(refused(protest(what, answer))),
             Ok(subprotocol) => {
                 let accepted = Accepted { timings, subprotocol, headers: answer.headers };
                 Ok((Connection::new(stream, &early, wish.largest), accepted))
@@ -115,8 +115,8 @@ fn headers(wish: &Wish, key: &str) -> HeaderMap {
     headers
 }
 
-fn protest(what: String, answer: Answer) -> Failure {
-    let mut failure = Failure::new(Stage::AwaitingHead, what.clone(), &what);
+fn protest(what: &str, answer: Answer) -> Failure {
+    let mut failure = Failure::new(Stage::AwaitingHead, what.to_owned(), what);
     failure.partial = Some(Box::new(answer));
     failure
 }

@@ -274,7 +274,7 @@ fn both_sides_may_say_much_before_either_listens() {
         let port = serve(|_, mut peer| async move {
             agree(&mut peer, "").await;
             for _ in 0..MUCH / 0x8000 {
-                say(&mut peer, &frame(0x82, &[1; 0x8000])).await;
+                say(&mut peer, &frame(0x82, &vec![1; 0x8000])).await;
             }
             let mut heard = 0;
             let mut piece = vec![0; 0x10000];
@@ -361,8 +361,8 @@ fn a_plain_proxy_is_asked_for_a_tunnel() {
 
 #[test]
 fn what_is_held_while_nothing_happens_is_little() {
-    assert!(size_of::<Connection>() < 700, "{}", size_of::<Connection>());
     fn spawnable<T: Send>(_: &T) {}
+    assert!(size_of::<Connection>() < 700, "{}", size_of::<Connection>());
     let (transport, wish) = (transport(), wish(1));
     spawnable(&open(&transport, &wish, Moment::default()));
 }

@@ -337,6 +337,48 @@ fn reserved_names_end_nothing() {
     }
 }
 
+/// Memory of this process that is in use, in bytes.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4096
+}
+
+#[test]
+fn a_thousand_users_are_small() {
+    const USERS: usize = 1000;
+    let gunicorn = FOUR.server().argument("--worker-connections").argument("5000").start();
+    for transports in [TRANSPORTS[1], TRANSPORTS[0], TRANSPORTS[2]] {
+        run(async {
+            let dialer = dialer();
+            let options = Options { transports: transports.to_vec(), ..options(&gunicorn) };
+            let (first, _) = Watched::connect(&dialer, options.clone()).await;
+            let before = resident();
+            let mut clients = Vec::new();
+            while clients.len() < USERS {
+                let batch = (0..50).map(|_| Watched::connect(&dialer, options.clone()));
+                clients.extend(futures_util::future::join_all(batch).await);
+            }
+            for (client, _) in &clients {
+                settled(client, transports).await;
+                assert_eq!(client.received("welcome").await, [json!({"n": 1})]);
+            }
+            let each = resident().saturating_sub(before) / USERS;
+            assert!(each < 120_000, "{each} bytes for each user on {transports:?}");
+            for (client, _) in &clients {
+                let (_, ack) = client.emit_with_ack("/", "echo", values(&[json!(1)])).await.expect("sent");
+                assert!(ack.within(LONG).await.is_ok());
+            }
+            futures_util::future::join_all(clients.iter().map(|(client, _)| client.close())).await;
+            first.close().await;
+            #[expect(clippy::print_stderr, reason = "a figure that is worth reading")]
+            {
+                eprintln!("{each} bytes for each user on {transports:?}");
+            }
+        });
+    }
+}
+
 #[test]
 fn where_nobody_listens_the_system_is_quoted() {
     run(async {

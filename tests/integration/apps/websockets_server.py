@@ -32,8 +32,11 @@ async def handle(connection):
         await connection.send([bytes(70000), b"end"])
         await (await connection.ping())
         await connection.send("answered")
-    async for message in connection:
-        await connection.send(message)
+    try:
+        async for message in connection:
+            await connection.send(message)
+    except websockets.ConnectionClosed:
+        pass
     say("closed:", connection.close_code, connection.close_reason)
 
 

@@ -82,6 +82,12 @@ impl<'a> Configuration<'a> {
         Configuration { arguments: arguments.map(str::to_owned).to_vec(), ..self }
     }
 
+    /// One more argument for gunicorn.
+    pub fn argument(mut self, argument: &str) -> Configuration<'a> {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
     /// One more variable of the workers' environment: `NAME=value`.
     pub fn environment(mut self, variable: &str) -> Configuration<'a> {
         self.arguments.extend(["--env".to_owned(), variable.to_owned()]);

@@ -77,6 +77,7 @@ const FENCED: &[(&str, &str)] = &[
     ("hdrhistogram", "src/recording/traffic/latency.rs"),
     ("hyper", "src/load/http"),
     ("rustls", "src/load/http"),
+    ("tungstenite", "src/load/websocket"),
     ("cookie_store", "src/load/cookies.rs"),
     ("tokio", "src/load"),
 ];

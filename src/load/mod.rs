@@ -18,6 +18,7 @@ mod keeper;
 mod kept;
 mod ledger;
 mod lines;
+mod mailbox;
 pub mod plan;
 pub mod publish;
 mod redirect;
@@ -25,8 +26,11 @@ mod request;
 mod rows;
 mod secrets;
 mod shared;
+pub mod socketio;
+
 mod timer;
 mod user;
+pub mod websocket;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

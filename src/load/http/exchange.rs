@@ -4,6 +4,7 @@
 //! and a connection laid to rest. Nothing is spawned and nothing is retried. `talk` moves the bytes.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -31,10 +32,10 @@ const LARGEST_HEAD: usize = 16 * 1024;
 /// Speaks HTTP for all virtual users of a run.
 #[derive(Debug)]
 pub struct Transport {
-    clock: Clock,
-    timeout: Duration,
-    opener: Opener,
-    http1: http1::Builder,
+    pub(super) clock: Clock,
+    pub(super) timeout: Duration,
+    pub(super) opener: Arc<Opener>,
+    pub(super) http1: http1::Builder,
     sockets: usize,
     shared: Option<Connections>,
 }
@@ -55,12 +56,12 @@ impl Transport {
         Ok(Self {
             clock,
             timeout: settings.timeout,
-            opener: Opener {
+            opener: Arc::new(Opener {
                 clock,
                 names: Names::new(clock),
                 route: Route::new(&settings.proxies)?,
                 tls: Tls::new(&settings.tls)?,
-            },
+            }),
             http1,
             sockets,
             shared,
@@ -71,6 +72,28 @@ impl Transport {
     #[must_use]
     pub fn connections(&self) -> Connections {
         self.shared.clone().unwrap_or_else(|| Connections::new(self.sockets))
+    }
+
+    /// The same with another patience; names that were looked up, and TLS sessions, are shared.
+    pub(in crate::load) fn patient(&self, timeout: Duration) -> Self {
+        let (opener, http1) = (Arc::clone(&self.opener), self.http1.clone());
+        Self { clock: self.clock, timeout, opener, http1, sockets: self.sockets, shared: self.shared.clone() }
+    }
+
+    /// Connections that are nobody else's, so many at a time, whatever the run's settings are: a request that the server keeps
+    /// waiting must not hold up others.
+    pub(in crate::load) fn own_connections(sockets: usize) -> Connections {
+        Connections::new(sockets)
+    }
+
+    /// The longest wait for each part.
+    pub(in crate::load) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The clock that stamps its timings.
+    pub(in crate::load) const fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Sends a request and receives its response. It always ends: every wait but that for a socket is bounded.
@@ -169,25 +192,32 @@ impl Transport {
     }
 
     /// The request as HTTP/1 sends it, to the server or to a proxy.
-    fn request(&self, outgoing: Outgoing) -> Request<Full<Bytes>> {
-        let Outgoing { method, target, mut headers, body, .. } = outgoing;
-        let origin = target.origin();
+    fn request(&self, mut outgoing: Outgoing) -> Request<Full<Bytes>> {
+        let origin = outgoing.target.origin();
         let proxy = if origin.is_secure() { None } else { self.opener.route.proxy(origin) };
-        headers.entry(HOST).or_insert_with(|| origin.authority().clone());
-        if let Some(proxy) = proxy {
-            proxy.authorize(&mut headers);
-        }
-        frame(&mut headers, &method, body.len());
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = if proxy.is_some() { target.absolute_form() } else { target.into_origin_form() };
-        *request.headers_mut() = headers;
+        let Some(proxy) = proxy else { return direct(outgoing) };
+        proxy.authorize(&mut outgoing.headers);
+        let whole = outgoing.target.absolute_form();
+        let mut request = direct(outgoing);
+        *request.uri_mut() = whole;
         request
     }
 
-    fn talk<'a>(&self, notes: &'a Notes, keep: Keep, timings: &'a mut Timings) -> Talk<'a> {
+    pub(super) fn talk<'a>(&self, notes: &'a Notes, keep: Keep, timings: &'a mut Timings) -> Talk<'a> {
         Talk { clock: self.clock, timeout: self.timeout, started: self.clock.now(), notes, keep, timings }
     }
+}
+
+/// The request as HTTP/1 sends it to the server itself.
+pub(super) fn direct(outgoing: Outgoing) -> Request<Full<Bytes>> {
+    let Outgoing { method, target, mut headers, body, .. } = outgoing;
+    headers.entry(HOST).or_insert_with(|| target.origin().authority().clone());
+    frame(&mut headers, &method, body.len());
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.into_origin_form();
+    *request.headers_mut() = headers;
+    request
 }
 
 /// The request as HTTP/2 sends it: the host is part of the target, and headers of the connection have no place.

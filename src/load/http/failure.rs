@@ -62,17 +62,17 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(stage: Stage, code: impl Into<Cow<'static, str>>, detail: &str) -> Self {
+    pub(in crate::load) fn new(stage: Stage, code: impl Into<Cow<'static, str>>, detail: &str) -> Self {
         Self { code: code.into(), detail: printable(detail, LONGEST), stage, partial: None }
     }
 
     /// Time was up at that stage.
-    pub(super) fn timed_out(stage: Stage) -> Self {
+    pub(in crate::load) fn timed_out(stage: Stage) -> Self {
         Self::new(stage, "ETIMEDOUT", &format!("timed out while {}", stage.doing()))
     }
 
     /// The system refused.
-    pub(super) fn of_io(stage: Stage, error: &io::Error) -> Self {
+    pub(in crate::load) fn of_io(stage: Stage, error: &io::Error) -> Self {
         Self::new(stage, code_of_chain(error).unwrap_or_else(|| code_of_kind(error.kind())), &told(error))
     }
 

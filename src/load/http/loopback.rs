@@ -9,18 +9,18 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Runs a test to its end, or fails it after twenty seconds.
-pub(super) fn run<F: Future>(test: F) -> F::Output {
+pub(in crate::load) fn run<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), test).await.expect("the test hangs") })
 }
 
 /// Something that bytes go through.
-pub(super) trait Peer: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(in crate::load) trait Peer: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Peer for T {}
 
 /// Serves each connection by a function of its number; gives the port.
-pub(super) async fn serve<S, F>(mut serve: S) -> u16
+pub(in crate::load) async fn serve<S, F>(mut serve: S) -> u16
 where
     S: FnMut(usize, TcpStream) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -37,7 +37,7 @@ where
 }
 
 /// Answers every request on every connection with the same bytes.
-pub(super) async fn always(answer: &'static [u8]) -> u16 {
+pub(in crate::load) async fn always(answer: &'static [u8]) -> u16 {
     serve(move |_, mut peer| async move {
         while hear(&mut peer).await.is_some() {
             say(&mut peer, answer).await;
@@ -47,7 +47,7 @@ pub(super) async fn always(answer: &'static [u8]) -> u16 {
 }
 
 /// Answers one request on each connection, then closes it.
-pub(super) async fn once(answer: &'static [u8]) -> u16 {
+pub(in crate::load) async fn once(answer: &'static [u8]) -> u16 {
     serve(move |_, mut peer| async move {
         hear(&mut peer).await;
         say(&mut peer, answer).await;
@@ -56,7 +56,7 @@ pub(super) async fn once(answer: &'static [u8]) -> u16 {
 }
 
 /// Reads one request with its body; nothing when the connection has ended.
-pub(super) async fn hear(peer: &mut impl Peer) -> Option<String> {
+pub(in crate::load) async fn hear(peer: &mut impl Peer) -> Option<String> {
     let mut request = Vec::new();
     for _ in 0..1_000_000 {
         if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -76,13 +76,13 @@ pub(super) async fn hear(peer: &mut impl Peer) -> Option<String> {
 }
 
 /// Writes; that the other side is gone does not matter.
-pub(super) async fn say(peer: &mut impl Peer, bytes: &[u8]) {
+pub(in crate::load) async fn say(peer: &mut impl Peer, bytes: &[u8]) {
     let _ = peer.write_all(bytes).await;
     let _ = peer.flush().await;
 }
 
 /// Waits until the other side closes.
-pub(super) async fn linger(peer: &mut impl Peer) {
+pub(in crate::load) async fn linger(peer: &mut impl Peer) {
     for _ in 0..1_000_000 {
         match peer.read(&mut [0; 4096]).await {
             Ok(count) if count > 0 => (),

@@ -12,6 +12,7 @@
 //! | `open` | a new connection: name, address, proxy, TLS |
 //! | `pool` | the sockets of a user, and the queue for them |
 //! | `connection`, `stream` | what a connection is, resting or at work |
+//! | `upgrade` | a connection that is handed over to another protocol |
 //! | `body`, `decode` | what is kept of a body, and its decoding, bounded |
 //! | `target`, `proxy`, `resolve` | where to, and which way |
 //! | `tls`, `trust`, `failure` | to whom, and what went wrong |
@@ -22,7 +23,7 @@ mod decode;
 mod exchange;
 mod failure;
 #[cfg(test)]
-mod loopback;
+pub(in crate::load) mod loopback;
 mod open;
 mod pool;
 mod proxy;
@@ -34,6 +35,7 @@ mod target;
 mod tests;
 mod tls;
 mod trust;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -45,7 +47,9 @@ pub use body::{Body, Keep, Missing};
 pub use exchange::Transport;
 pub use failure::{Failure, Stage};
 pub use pool::Connections;
+pub(in crate::load) use stream::Stream;
 pub use target::{BadUrl, Origin, Target};
+pub(in crate::load) use upgrade::{Switch, Upgraded};
 
 use crate::clock::Moment;
 use crate::problem::{Advice, Exit};

@@ -68,24 +68,46 @@ impl Progress {
     }
 }
 
+/// What is to go through a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Requests, which a proxy understands when there is no TLS on them.
+    Requests { offer_http2: bool },
+    /// A protocol that a proxy must let through as it is (RFC 6455, 4.1).
+    Upgrade,
+}
+
 impl Opener {
+    /// A connection that is ready for requests.
     pub(super) async fn open(
         &self,
         origin: &Origin,
-        http2: bool,
+        offer_http2: bool,
         progress: &mut Progress,
     ) -> Result<Connection, Failure> {
+        let stream = self.stream(origin, Use::Requests { offer_http2 }, progress).await?;
+        Connection::on(stream).await.map_err(|error| Failure::of_http(Stage::Handshaking, &error))
+    }
+
+    /// The bare connection.
+    pub(super) async fn stream(
+        &self,
+        origin: &Origin,
+        purpose: Use,
+        progress: &mut Progress,
+    ) -> Result<Stream, Failure> {
         let proxy = self.route.proxy(origin);
         let hop = proxy.map_or(origin, |proxy| proxy.target.origin());
         let mut tcp = self.reach(hop, progress).await?;
-        if !origin.is_secure() {
-            return Ok(Connection::Bare(Stream::plain(tcp, self.clock)));
-        }
-        if let Some(proxy) = proxy {
+        if let Some(proxy) = proxy.filter(|_| origin.is_secure() || purpose == Use::Upgrade) {
             progress.begin(Stage::Connecting, self.clock.now());
             tcp = self.tunnel(tcp, proxy, origin).await?;
             progress.end(self.clock.now());
         }
+        if !origin.is_secure() {
+            return Ok(Stream::plain(tcp, self.clock));
+        }
+        let http2 = purpose == Use::Requests { offer_http2: true };
         progress.begin(Stage::Handshaking, self.clock.now());
         let name = self
             .tls
@@ -96,8 +118,7 @@ impl Opener {
             .await
             .map_err(|error| Failure::of_handshake(&error))?;
         progress.end(self.clock.now());
-        let stream = Stream::secure(tls, http2, self.clock);
-        Connection::on(stream).await.map_err(|error| Failure::of_http(Stage::Handshaking, &error))
+        Ok(Stream::secure(tls, http2, self.clock))
     }
 
     /// A TCP connection to the first address that takes one.

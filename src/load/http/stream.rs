@@ -36,7 +36,7 @@ impl Notes {
 
 /// The bytes' way to the server.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(in crate::load) struct Stream {
     io: Io,
     notes: Arc<Notes>,
     clock: Clock,

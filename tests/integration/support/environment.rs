@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::python::Python;
 
-/// What is installed into an environment. Each with a server has Flask, so that every sample application runs in every one.
+/// What is installed into an environment. Each with a gunicorn has Flask, so that every sample application runs in every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packages {
     /// The newest gunicorn that the Python supports.
@@ -20,7 +20,13 @@ pub enum Packages {
     Gevent,
     /// Eventlet, and the last gunicorn that has a worker for it.
     Eventlet,
-    /// py-spy, which reads the same stacks as pyperf; the only one without a server.
+    /// python-socketio 5, which speaks Engine.IO 4, with eventlet and gevent.
+    SocketIo5,
+    /// python-socketio 4, which speaks Engine.IO 3, with eventlet and gevent.
+    SocketIo4,
+    /// The server of `websockets`; no gunicorn.
+    WebSockets,
+    /// py-spy, which reads the same stacks as pyperf; it serves nothing.
     PySpy,
 }
 
@@ -31,6 +37,9 @@ impl Packages {
             Packages::Titles => "titles",
             Packages::Gevent => "gevent",
             Packages::Eventlet => "eventlet",
+            Packages::SocketIo5 => "socketio5",
+            Packages::SocketIo4 => "socketio4",
+            Packages::WebSockets => "websockets",
             Packages::PySpy => "py-spy",
         }
     }
@@ -42,12 +51,23 @@ impl Packages {
         const SETPROCTITLE: &str = include_str!("../requirements/setproctitle.txt");
         const GEVENT: &str = include_str!("../requirements/gevent.txt");
         const EVENTLET: &str = include_str!("../requirements/eventlet.txt");
+        const SOCKETIO5: &str = include_str!("../requirements/socketio5.txt");
+        const SOCKETIO4: &str = include_str!("../requirements/socketio4.txt");
+        const WEBSOCKETS: &str = include_str!("../requirements/websockets.txt");
         const PY_SPY: &str = include_str!("../requirements/py-spy.txt");
+        // Eventlet's list has the last gunicorn that serves both, and one greenlet is enough for both.
+        let with_crowds = |more: &str| {
+            let gevent = GEVENT.lines().filter(|line| !line.starts_with("greenlet"));
+            [FLASK, EVENTLET, &gevent.collect::<Vec<_>>().join("\n"), "\n", more].concat()
+        };
         match self {
             Packages::Web => [FLASK, GUNICORN].concat(),
             Packages::Titles => [FLASK, GUNICORN, SETPROCTITLE].concat(),
             Packages::Gevent => [FLASK, GUNICORN, GEVENT].concat(),
             Packages::Eventlet => [FLASK, EVENTLET].concat(),
+            Packages::SocketIo5 => with_crowds(SOCKETIO5),
+            Packages::SocketIo4 => with_crowds(SOCKETIO4),
+            Packages::WebSockets => WEBSOCKETS.to_owned(),
             Packages::PySpy => PY_SPY.to_owned(),
         }
     }

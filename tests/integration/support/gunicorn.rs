@@ -82,6 +82,18 @@ impl<'a> Configuration<'a> {
         Configuration { arguments: arguments.map(str::to_owned).to_vec(), ..self }
     }
 
+    /// One more argument for gunicorn.
+    pub fn argument(mut self, argument: &str) -> Configuration<'a> {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// One more variable of the workers' environment: `NAME=value`.
+    pub fn environment(mut self, variable: &str) -> Configuration<'a> {
+        self.arguments.extend(["--env".to_owned(), variable.to_owned()]);
+        self
+    }
+
     /// Runs all of it as this user. For another than one's own one must be root, and the environment of [`Python::shared`].
     ///
     /// [`Python::shared`]: super::python::Python::shared

@@ -18,9 +18,11 @@ pub mod recording;
 pub mod sampling;
 pub mod say;
 pub mod script;
+pub mod socketio;
 pub mod temp_dir;
 pub mod wait;
 pub mod web;
+pub mod websockets;
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,7 @@ mod cookies;
 mod driver;
 mod expectation;
 mod headers;
+pub mod hooks;
 pub mod http;
 mod judge;
 mod keeper;

@@ -35,8 +35,6 @@ pub(super) struct Outbound {
     pub(super) arguments: Option<String>,
     /// Whether the variables differ from those that JavaScript knows.
     pub(super) fresh: bool,
-    /// Whether it is the user's first call.
-    pub(super) first: bool,
     pub(super) began: Moment,
 }
 
@@ -99,22 +97,18 @@ impl Desk {
             self.answer(pending, Err(Failure::new("ERR_HOOK_TOO_LARGE", message)), Reply::default());
             return None;
         }
-        let (mut fresh, mut first) = (false, false);
+        let mut fresh = true;
         match self.users.get_mut(&user) {
-            Some(known) if Arc::ptr_eq(&known.variables, &call.variables) => {}
-            Some(known) => {
-                fresh = true;
-                known.variables = call.variables;
-            }
+            Some(known) if Arc::ptr_eq(&known.variables, &call.variables) => fresh = false,
+            Some(known) => known.variables = call.variables,
             None => {
-                (fresh, first) = (true, true);
                 self.users.insert(user, Known { person: call.person, variables: call.variables });
             }
         }
         self.due.push_back((began + self.limits.wait, id));
         self.pending.insert(id, pending);
         self.at_work = Some((id, began));
-        Some(Outbound { id, user, kind: call.what.kind(), index, arguments, fresh, first, began })
+        Some(Outbound { id, user, kind: call.what.kind(), index, arguments, fresh, began })
     }
 
     /// A user's variables, as JSON.
@@ -148,14 +142,9 @@ impl Desk {
         }
     }
 
-    /// Whether JavaScript is at work for a call that is not over.
-    pub(super) fn is_at_work(&self) -> bool {
-        self.at_work.is_some_and(|(id, _)| self.pending.contains_key(&id))
-    }
-
-    /// Whether the call has been answered.
-    pub(super) fn is_over(&self, id: u32) -> bool {
-        !self.pending.contains_key(&id)
+    /// The call that JavaScript is at work for, if it is not over.
+    pub(super) fn at_work(&self) -> Option<u32> {
+        self.at_work.map(|(id, _)| id).filter(|id| self.pending.contains_key(id))
     }
 
     /// JavaScript is done with a call. An answer to one that is over is not heard.
@@ -222,7 +211,8 @@ impl Desk {
 
     fn answer(&mut self, pending: Pending, outcome: Result<Verdict, Failure>, reply: Reply) {
         let took = self.clock.now().since(pending.began);
-        let variables: Option<Variables> = reply.variables.and_then(|text| serde_json::from_str(&text).ok().map(Arc::new));
+        let variables: Option<Variables> =
+            reply.variables.and_then(|text| serde_json::from_str(&text).ok().map(Arc::new));
         if let (Some(variables), Some(known)) = (&variables, self.users.get_mut(&pending.user)) {
             known.variables = variables.clone();
         }

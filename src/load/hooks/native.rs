@@ -68,11 +68,14 @@ impl State {
     pub(super) fn limit(&self, message: &str) -> Option<[String; 2]> {
         let told = |code: &str, text: String| Some([code.to_owned(), text]);
         match message {
-            "interrupted" => told("ERR_HOOK_BUSY", format!("it ran for more than {:?} without a pause", self.limits.run)),
-            "out of memory" => told("ERR_HOOK_MEMORY", format!("it needs more memory than {} bytes", self.limits.heap)),
-            "Maximum call stack size exceeded" | "stack overflow" => {
-                told("ERR_HOOK_STACK", format!("it calls itself without end: the stack of {} bytes is full", self.limits.stack))
+            "interrupted" => {
+                told("ERR_HOOK_BUSY", format!("it ran for more than {:?} without a pause", self.limits.run))
             }
+            "out of memory" => told("ERR_HOOK_MEMORY", format!("it needs more memory than {} bytes", self.limits.heap)),
+            "Maximum call stack size exceeded" | "stack overflow" => told(
+                "ERR_HOOK_STACK",
+                format!("it calls itself without end: the stack of {} bytes is full", self.limits.stack),
+            ),
             _ => None,
         }
     }
@@ -202,9 +205,8 @@ fn reading<'js>(native: &Object<'js>, state: &Rc<State>) -> Result<()> {
 fn computing<'js>(native: &Object<'js>, state: &Rc<State>) -> Result<()> {
     type Array<'js> = TypedArray<'js, u8>;
     let array = |ctx: Ctx<'js>, bytes: Option<Vec<u8>>| bytes.map(|bytes| Array::new(ctx, bytes)).transpose();
-    let digest = move |ctx: Ctx<'js>, algorithm: String, data: String| {
-        array(ctx, crypto::digest(&algorithm, &bytes(&data)))
-    };
+    let digest =
+        move |ctx: Ctx<'js>, algorithm: String, data: String| array(ctx, crypto::digest(&algorithm, &bytes(&data)));
     native.set("digest", Func::from(digest))?;
     let hmac = move |ctx: Ctx<'js>, algorithm: String, key: String, data: String| {
         array(ctx, crypto::keyed_digest(&algorithm, &bytes(&key), &bytes(&data)))

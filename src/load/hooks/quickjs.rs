@@ -32,22 +32,55 @@ use crate::clock::Moment;
 const BATCH: usize = 64;
 /// Follow-ups that are run before the clock is looked at again.
 const JOBS: usize = 1000;
+/// How often a processor is started in a run.
+const MOST_STARTS: usize = 10;
 
 /// Runs a processor until nobody calls it any more. An error means that it could not be loaded, and nothing was told yet.
-pub(super) async fn run(
-    start: &Start,
-    orders: &mut Receiver<Order>,
-    loaded: &Loaded,
-) -> Result<(), HooksError> {
+pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Loaded) -> Result<(), HooksError> {
     let transport = Rc::new(start.transport()?);
-    let mut engine = Engine::new(start, transport)?;
+    let mut engine = Engine::new(start, transport.clone())?;
     let functions = engine.load().await?;
     if loaded.send(Ok((functions, settings::Runtime::QuickJs))).is_err() {
         return Ok(());
     }
-    engine.serve(start, orders).await;
-    engine.state.desk.borrow_mut().fail_all(&Failure::new("ERR_HOOK_ENDED", "the run is over"));
+    for _ in 0..MOST_STARTS {
+        let ended = engine.serve(start, orders).await;
+        let failure = match ended {
+            Ended::Closed => Failure::new("ERR_HOOK_ENDED", "the run is over"),
+            Ended::Spent => {
+                Failure::new("ERR_HOOK_BUSY", "another call never paused, and the processor was started anew")
+            }
+        };
+        engine.state.desk.borrow_mut().fail_all(&failure);
+        if ended == Ended::Closed {
+            return Ok(());
+        }
+        start.sink.note("the processor was started anew, as a hook never paused: what it kept in its modules is lost");
+        drop(engine);
+        engine = match Engine::new(start, transport.clone()) {
+            Ok(engine) => engine,
+            Err(error) => return gone(start, &error),
+        };
+        if let Err(error) = engine.load().await {
+            return gone(start, &error);
+        }
+    }
+    start.sink.note("the processor was started anew too often: it has ended");
     Ok(())
+}
+
+fn gone(start: &Start, error: &HooksError) -> Result<(), HooksError> {
+    start.sink.note(&format!("the processor could not be started anew: {error}"));
+    Ok(())
+}
+
+/// Why an engine takes no more calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Nobody calls any more.
+    Closed,
+    /// JavaScript that cannot be broken off.
+    Spent,
 }
 
 type Entry = Persistent<Function<'static>>;
@@ -84,6 +117,7 @@ struct Engine {
     fetches: FuturesUnordered<LocalBoxFuture<'static, (u32, Result<Fetched, Aborted>)>>,
     aborts: HashMap<u32, AbortHandle>,
     rejections: Rc<Cell<bool>>,
+    spent: Cell<bool>,
 }
 
 impl Drop for Engine {
@@ -143,12 +177,13 @@ impl Engine {
             fetches,
             aborts,
             rejections,
+            spent: Cell::new(false),
         })
     }
 
     async fn load(&mut self) -> Result<Functions, HooksError> {
         let give_up = self.state.clock.now() + self.state.limits.load;
-        self.turn(0, give_up, |entries| &entries.load, ());
+        self.turn(give_up, |entries| &entries.load, ());
         loop {
             if let Some(loaded) = self.state.loaded.borrow_mut().take() {
                 return self.outcome(loaded);
@@ -180,7 +215,7 @@ impl Engine {
         }
     }
 
-    async fn serve(&mut self, start: &Start, orders: &mut Receiver<Order>) {
+    async fn serve(&mut self, start: &Start, orders: &mut Receiver<Order>) -> Ended {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             self.start_fetches();
@@ -188,7 +223,7 @@ impl Engine {
             tokio::select! {
                 count = orders.recv_many(&mut batch, BATCH) => {
                     if count == 0 || start.shared.is_closing() {
-                        return;
+                        return Ended::Closed;
                     }
                     self.dispatch(&mut batch);
                 }
@@ -197,80 +232,92 @@ impl Engine {
             }
             for user in start.shared.gone() {
                 self.state.desk.borrow_mut().forget(user);
-                self.turn(0, self.deadline(), |entries| &entries.forget, (exact(user),));
+                self.turn(self.deadline(), |entries| &entries.forget, (exact(user),));
             }
             self.tend();
+            if self.spent.get() {
+                return Ended::Spent;
+            }
         }
     }
 
     /// Hands calls over, one turn each.
     fn dispatch(&self, batch: &mut Vec<Order>) {
-        let Some(entries) = &self.entries else { return };
-        self.context.with(|ctx| {
-            let Ok(dispatch) = entries.dispatch.clone().restore(&ctx) else { return };
-            for order in batch.drain(..) {
-                let Some(outbound) = self.state.desk.borrow_mut().admit(order) else { continue };
-                let Outbound { id, user, kind, index, arguments, fresh, began, .. } = outbound;
-                self.state.deadline.set(Some(began + self.state.limits.run));
-                let arguments = (id, exact(user), kind, index, arguments, fresh);
-                let done: rquickjs::Result<()> = dispatch.call(arguments);
-                self.follow_up(&ctx, id, done);
-            }
-        });
+        for order in batch.drain(..).take_while(|_| !self.spent.get()) {
+            let Some(outbound) = self.state.desk.borrow_mut().admit(order) else { continue };
+            let Outbound { id, user, kind, index, arguments, fresh, began } = outbound;
+            let deadline = began + self.state.limits.run;
+            let arguments = (id, exact(user), kind, index, arguments, fresh);
+            self.turn(deadline, |entries| &entries.dispatch, arguments);
+        }
     }
 
-    /// One turn of JavaScript, on behalf of a call.
-    fn turn<A>(&self, id: u32, deadline: Moment, entry: impl FnOnce(&Entries) -> &Entry, arguments: A)
+    /// One turn of JavaScript: an entry point, and what follows from it at once.
+    fn turn<A>(&self, deadline: Moment, entry: impl FnOnce(&Entries) -> &Entry, arguments: A)
     where
         A: for<'js> IntoArgs<'js>,
     {
         let Some(entries) = &self.entries else { return };
         self.state.deadline.set(Some(deadline));
-        self.context.with(|ctx| {
-            let done = entry(entries).clone().restore(&ctx).and_then(|entry| entry.call::<_, ()>(arguments));
-            self.follow_up(&ctx, id, done);
-        });
-    }
-
-    /// What belongs to the turn: promises that go on, failures that JavaScript could not catch, rejections that nobody heard.
-    fn follow_up(&self, ctx: &Ctx<'_>, id: u32, done: rquickjs::Result<()>) {
-        if let Err(error) = done {
-            let described = describe(ctx, error);
-            self.fail(id, described);
-        }
-        let mut jobs = 0;
-        while ctx.execute_pending_job() {
-            jobs += 1;
-            if jobs % JOBS == 0 && self.is_late() {
-                // The engine breaks off whatever is at work the next time it looks; that ends chains without end too.
-                let failure = Described { message: "interrupted".into(), ..Described::default() };
-                self.fail(id, failure);
-            }
-        }
+        self.enter(entry(entries), arguments);
+        self.follow_up();
         if self.rejections.replace(false) {
-            self.settle(ctx);
+            self.enter(&entries.settled, ());
         }
         self.state.deadline.set(None);
         let mut desk = self.state.desk.borrow_mut();
-        if desk.is_at_work() {
+        if desk.at_work().is_some() {
             desk.rest(self.state.clock.now());
         }
     }
 
-    fn is_late(&self) -> bool {
-        self.state.deadline.get().is_some_and(|deadline| self.state.clock.now() > deadline)
-    }
-
-    fn settle(&self, ctx: &Ctx<'_>) {
-        let Some(entries) = &self.entries else { return };
-        let settled = entries.settled.clone().restore(ctx).and_then(|settled| settled.call::<_, ()>(()));
-        if let Err(error) = settled {
-            self.fail(0, describe(ctx, error));
+    fn enter<A>(&self, entry: &Entry, arguments: A)
+    where
+        A: for<'js> IntoArgs<'js>,
+    {
+        let broken = self.context.with(|ctx| {
+            let done = entry.clone().restore(&ctx).and_then(|entry| entry.call::<_, ()>(arguments));
+            done.err().map(|error| describe(&ctx, error))
+        });
+        if let Some(described) = broken {
+            self.fail(described);
         }
     }
 
-    /// A turn broke off: its call fails, and when there is none it is said.
-    fn fail(&self, id: u32, mut described: Described) {
+    /// Runs what has become ready: promises that go on.
+    fn follow_up(&self) {
+        let mut jobs = 0;
+        loop {
+            match self.runtime.execute_pending_job() {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(broken) => {
+                    let described = broken.0.with(|ctx| describe(&ctx, rquickjs::Error::Exception));
+                    self.fail(described);
+                }
+            }
+            jobs += 1;
+            if jobs % JOBS == 0 && !self.may_go_on() {
+                return;
+            }
+        }
+    }
+
+    /// Whether what follows from what follows may go on. A chain without end mostly ends when the engine breaks off one of its links;
+    /// when it does not, the engine is spent.
+    fn may_go_on(&self) -> bool {
+        let now = self.state.clock.now();
+        let Some(deadline) = self.state.deadline.get().filter(|deadline| now > *deadline) else { return true };
+        if self.state.desk.borrow().at_work().is_some() {
+            self.fail(Described { message: "interrupted".into(), ..Described::default() });
+        }
+        let spent = now > deadline + self.state.limits.run;
+        self.spent.set(spent);
+        !spent
+    }
+
+    /// A turn broke off in a way that JavaScript could not catch: the call that was at work fails, and when there is none it is said.
+    fn fail(&self, mut described: Described) {
         if let Some([code, message]) = self.state.limit(&described.message) {
             (described.code, described.message) = (code, message);
         } else if described.code.is_empty() {
@@ -278,12 +325,10 @@ impl Engine {
         }
         let mut desk = self.state.desk.borrow_mut();
         let failure = described.failure(&desk.folder);
-        if desk.is_over(id) {
-            self.state.sink.note(&format!("the processor was broken off: {failure}"));
-        } else {
-            desk.fail(id, failure);
+        match desk.at_work() {
+            Some(id) => desk.fail(id, failure),
+            None => self.state.sink.note(&format!("the processor was broken off: {failure}")),
         }
-        drop(desk);
     }
 
     /// Fires the timers that are due, and gives up calls that have waited for too long.
@@ -291,11 +336,11 @@ impl Engine {
         for _ in 0..BATCH {
             let due = self.state.timers.borrow_mut().take(self.state.clock.now());
             let Some(number) = due else { break };
-            self.turn(0, self.deadline(), |entries| &entries.fire, (number,));
+            self.turn(self.deadline(), |entries| &entries.fire, (number,));
         }
         let expired = self.state.desk.borrow_mut().expire();
         for id in expired {
-            self.turn(0, self.deadline(), |entries| &entries.abandon, (id,));
+            self.turn(self.deadline(), |entries| &entries.abandon, (id,));
         }
     }
 
@@ -330,10 +375,10 @@ impl Engine {
         self.state.fetching.set(self.state.fetching.get().saturating_sub(1));
         let deadline = self.deadline();
         match fetched {
-            Ok(Ok((head, body))) => self.turn(0, deadline, |entries| &entries.fetched, (number, head, Copied(body))),
+            Ok(Ok((head, body))) => self.turn(deadline, |entries| &entries.fetched, (number, head, Copied(body))),
             Ok(Err(error)) => {
                 let told = serde_json::json!(error).to_string();
-                self.turn(0, deadline, |entries| &entries.fetched, (number, told, ()));
+                self.turn(deadline, |entries| &entries.fetched, (number, told, ()));
             }
             Err(Aborted) => {}
         }

@@ -100,7 +100,6 @@ fn what_never_ends_fails_and_the_run_goes_on(runtime: Runtime) {
         ("backtracks", "ERR_HOOK_BUSY"),
     ] {
         let failure = subject.call(function, What::Function, json!({})).outcome.expect_err(function);
-        println!("{function}: {failure}");
         assert!(
             failure.code.starts_with(if code.is_empty() { "ERR_HOOK_" } else { code }),
             "{function}: {failure}, {:?}",

@@ -28,7 +28,7 @@ pub fn folder() -> PathBuf {
 
 /// Short enough for a test, long enough for a busy machine.
 pub fn limits() -> Limits {
-    Limits { run: Duration::from_millis(300), wait: Duration::from_millis(1500), ..Limits::default() }
+    Limits { run: Duration::from_millis(300), wait: Duration::from_secs(4), ..Limits::default() }
 }
 
 pub fn source(file: &Path, runtime: Runtime) -> Source {

@@ -182,11 +182,6 @@ impl Desk {
         self.due.clear();
     }
 
-    /// Users are unknown again, as to a JavaScript that has just been started.
-    pub(super) fn start_over(&mut self) {
-        self.users.clear();
-    }
-
     /// Calls that have waited for too long fail; these are they.
     pub(super) fn expire(&mut self) -> Vec<u32> {
         let mut expired = Vec::new();
@@ -202,6 +197,11 @@ impl Desk {
             self.due.pop_front();
         }
         expired
+    }
+
+    /// Whether no call is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// When the next call will have waited for too long.

@@ -24,11 +24,6 @@ impl Failure {
     pub(super) fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), at: None }
     }
-
-    pub(super) fn at(mut self, at: Option<String>) -> Self {
-        self.at = at;
-        self
-    }
 }
 
 impl fmt::Display for Failure {

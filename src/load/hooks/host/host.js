@@ -11,6 +11,7 @@
   const noted = new Set();
   let functions = [];
   let current = 0;
+  const here = () => (platform.current ? platform.current() : current);
 
   // Said once, and not without end.
   function once(text) {
@@ -344,7 +345,7 @@
 
   // What nobody caught ends the call that is at work; when that is over, or there is none, it is said.
   function uncaught(error) {
-    const call = calls.get(current);
+    const call = calls.get(here());
     if (call) finish(call, true, error, false);
     else {
       const { message, stack } = describe(error);
@@ -390,7 +391,7 @@
     rejected,
     describe,
     once,
-    current: () => current,
+    current: here,
     // The call has been given up.
     abandon: (id) => {
       const call = calls.get(id);
@@ -402,7 +403,7 @@
       const error = Object.assign(new Error(`process.exit(${code === undefined ? '' : code}) was called`), {
         code: 'ERR_HOOK_EXIT',
       });
-      const call = calls.get(current);
+      const call = calls.get(here());
       if (call) finish(call, true, error, false);
       throw error;
     },

@@ -3,4 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "in a test the failed expectation is the report")]
 
 mod calls;
+mod modules;
+mod packages;
+mod provider;
 mod support;

@@ -14,7 +14,7 @@ const LARGEST: u64 = 32 << 20;
 pub(super) struct Files {
     /// The script's folder.
     data: PathBuf,
-    /// The nearest folder from there upwards, or from the processor, that is a package; else the script's folder.
+    /// The packages that the script and the processor are part of, and where packages are looked for.
     modules: Vec<PathBuf>,
 }
 
@@ -38,11 +38,9 @@ pub(super) enum Kind {
 impl Files {
     /// For a script's folder and a processor, both without links.
     pub(super) fn new(folder: &Path, processor: &Path) -> Self {
-        let package = |from: &Path| {
-            let package = from.ancestors().find(|folder| folder.join("package.json").is_file());
-            package.filter(|folder| folder.parent().is_some()).unwrap_or(from).to_owned()
-        };
-        let modules = vec![package(folder), package(processor.parent().unwrap_or(folder))];
+        let beside = processor.parent().unwrap_or(folder);
+        let above = beside.ancestors().map(|folder| folder.join("node_modules"));
+        let modules = [package(folder), package(beside)].map(Path::to_owned).into_iter().chain(above).collect();
         Self { data: folder.to_owned(), modules }
     }
 
@@ -84,4 +82,11 @@ impl Files {
             Err(error) => Err(("EIO", error.to_string())),
         }
     }
+}
+
+/// The nearest folder upwards that has packages installed, or else is one; the folder itself when there is none.
+fn package(from: &Path) -> &Path {
+    let has = |name: &'static str| from.ancestors().find(move |folder| folder.join(name).exists());
+    let found = has("node_modules").or_else(|| has("package.json"));
+    found.filter(|folder| folder.parent().is_some()).unwrap_or(from)
 }

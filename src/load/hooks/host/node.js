@@ -126,7 +126,7 @@
     try {
       return createRequire(file)(file);
     } catch (error) {
-      const isModule = error.code === 'ERR_REQUIRE_ESM'
+      const isModule = ['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE'].includes(error.code)
         || (error instanceof SyntaxError && /Cannot use import statement|Unexpected token 'export'|Cannot use 'import\.meta'|await is only valid/.test(error.message));
       if (isModule) return import(url);
       throw error;

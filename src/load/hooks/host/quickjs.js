@@ -261,8 +261,8 @@
     if (!best) return undefined;
     return target(folder, map[best.key], conditions, name.slice(best.before.length, name.length - best.after.length));
   }
-  const REQUIRE = new Set(['node', 'require', 'module-sync', 'default']);
-  const IMPORT = new Set(['node', 'import', 'module-sync', 'default']);
+  const REQUIRE = new Set(['node', 'require', 'default']);
+  const IMPORT = new Set(['node', 'import', 'default']);
   function inPackage(folder, inside, conditions) {
     const json = packageAt(folder);
     if (json && json.exports !== undefined && json.exports !== null) {

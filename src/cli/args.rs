@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::processor::ProcessorArgs;
+
 /// See why a Python service is slow, from outside: nothing to install in it, nothing to restart.
 #[derive(Debug, Parser)]
 #[command(name = "pyperf", version, propagate_version = false, infer_subcommands = true)]
@@ -255,6 +257,9 @@ pub(super) struct ScriptArgs {
     /// Where chance comes from: equal seeds give equal arrivals and choices [default: a new one, which is printed]
     #[arg(long, value_name = "NUMBER")]
     pub(super) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(super) processor: ProcessorArgs,
 }
 
 #[derive(Debug, Args)]

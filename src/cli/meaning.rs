@@ -10,6 +10,7 @@ use super::args::{
     AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs,
     RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
 };
+use super::processor::Processing;
 use crate::clock::{Clock, Moment};
 use crate::process::find::Wanted;
 use crate::process::privilege::Caller;
@@ -37,7 +38,7 @@ pub enum Wish {
     /// Send load and sample who serves it.
     RunWithLoad(RunWithLoad),
     /// Say what there is to say of a script.
-    Check(Script),
+    Check(Script, Processing),
     /// Show what pyperf does.
     Demo(Demo),
 }
@@ -121,6 +122,8 @@ pub enum Rendered {
 pub struct Run {
     /// The script.
     pub script: Script,
+    /// How to run the functions that it calls.
+    pub processing: Processing,
     /// Where the numbers go as JSON: a file or a folder.
     pub output: Option<PathBuf>,
     /// Where to keep the recording.
@@ -199,7 +202,10 @@ impl TryFrom<Cli> for Wish {
             Command::Run(args) => Self::Run(run(*args)?),
             Command::RunWithLoad(args) => Self::RunWithLoad(run_with_load(*args)?),
             Command::Quick(args) => Self::Run(quick(args)?),
-            Command::Check(args) => Self::Check(script(args.script)),
+            Command::Check(args) => {
+                let (script, processing) = script(args.script)?;
+                Self::Check(script, processing)
+            }
             Command::Demo(args) => Self::Demo(demo(args)),
         })
     }
@@ -270,7 +276,7 @@ fn run(args: RunArgs) -> Result<Run, clap::Error> {
     if elsewhere.platform.as_deref().is_some_and(|platform| platform != "local") || !elsewhere.platform_opt.is_empty() {
         return Err(mistake("--platform runs the load in somebody's cloud; pyperf runs it on this machine"));
     }
-    let run = told(script(args.script), args.fail_on_errors, args.name, args.telling)?;
+    let run = told(script(args.script)?, args.fail_on_errors, args.name, args.telling)?;
     Ok(Run { recording: args.recording, ..run })
 }
 
@@ -292,7 +298,7 @@ fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::Error> {
     })?;
     view.selection.supervisors |= follow == Follow::RootsOnly;
     Ok(RunWithLoad {
-        run: told(script(args.script), args.fail_on_errors, args.run_name, args.telling)?,
+        run: told(script(args.script)?, args.fail_on_errors, args.run_name, args.telling)?,
         wanted: args.pid.map(Wanted::Pid).or_else(|| args.name.map(Wanted::Name)),
         follow,
         rate: args.rate,
@@ -318,10 +324,15 @@ fn quick(args: QuickArgs) -> Result<Run, clap::Error> {
         seed: new_seed(),
         ..Script::default()
     };
-    told(script, false, None, args.telling)
+    told((script, Processing::default()), false, None, args.telling)
 }
 
-fn told(script: Script, fail_on_errors: bool, name: Option<String>, args: TellingArgs) -> Result<Run, clap::Error> {
+fn told(
+    (script, processing): (Script, Processing),
+    fail_on_errors: bool,
+    name: Option<String>,
+    args: TellingArgs,
+) -> Result<Run, clap::Error> {
     let Ok(grace) = Duration::try_from_secs_f64(args.grace) else {
         return Err(Cli::command().error(ErrorKind::ValueValidation, "--grace is a number of seconds, 0 or more"));
     };
@@ -330,6 +341,7 @@ fn told(script: Script, fail_on_errors: bool, name: Option<String>, args: Tellin
     let wants_new = script.environ.get("OUTPUT_FORMAT").is_some_and(|format| format == "new");
     let is_legacy = script.environ.contains_key("ARTILLERY_USE_LEGACY_REPORT_FORMAT");
     Ok(Run {
+        processing,
         output: args.output,
         recording: None,
         grace,
@@ -365,8 +377,9 @@ fn caches() -> Option<PathBuf> {
     if caller().is_some() { None } else { own() }
 }
 
-fn script(args: ScriptArgs) -> Script {
-    Script {
+fn script(args: ScriptArgs) -> Result<(Script, Processing), clap::Error> {
+    let processing = args.processor.meaning()?;
+    let script = Script {
         files: args.scripts.into_iter().chain(args.input).collect(),
         config: args.config,
         environment: args.environment,
@@ -381,7 +394,8 @@ fn script(args: ScriptArgs) -> Script {
         text: None,
         environ: environ(),
         seed: args.seed.unwrap_or_else(new_seed),
-    }
+    };
+    Ok((script, processing))
 }
 
 /// The environment, as far as it is text.

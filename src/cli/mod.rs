@@ -5,8 +5,10 @@
 
 pub mod args;
 mod meaning;
+mod processor;
 
 pub use meaning::{Attach, Console, Demo, Dump, Render, Rendered, Run, RunWithLoad, Wish, caller};
+pub use processor::Processing;
 
 use clap::Parser;
 use clap::error::ErrorKind;

@@ -1,5 +1,9 @@
 //! `pyperf check`: everything that is wrong, ignored or changed in a script, before any request.
 
+use super::processor;
+use crate::cli::Processing;
+use crate::clock::Clock;
+use crate::load::http::Proxies;
 use crate::load::plan::Plan;
 use crate::problem::{Exit, Problem};
 use crate::redact;
@@ -9,9 +13,14 @@ use crate::scenario::script::Script;
 use crate::ui::{self, Ui, Verbosity};
 
 /// Says it.
-pub(super) fn run(wanted: &Wanted) -> Result<(), Problem> {
-    let loaded = load(wanted);
+pub(super) fn run(wanted: &Wanted, processing: Processing) -> Result<(), Problem> {
+    let mut loaded = load(wanted);
     let ui = Ui::new(Verbosity::Normal);
+    if let Some(script) = &loaded.script {
+        let wish = (wanted, processing);
+        processor::load(ui, script, wish, Proxies::default(), Clock::start(), &mut loaded.findings)?;
+    }
+    loaded.script = loaded.script.filter(|_| !loaded.findings.has_errors());
     ui.result(&ui::coloured(&loaded.findings.text(&loaded.sources)));
     match &loaded.script {
         Some(script) => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 use super::folder::dated;
-use super::{check, output};
+use super::{check, output, processor};
 use crate::cli::{Console, Run};
 use crate::clock::{Clock, Moment};
 use crate::load::Ended;
@@ -19,10 +19,32 @@ use crate::scenario::script::Script;
 use crate::scenario::source::Sources;
 use crate::ui::{Ui, Verbosity};
 
+/// A script that can be run.
+pub(super) struct Prepared {
+    pub(super) script: Script,
+    pub(super) sources: Sources,
+    pub(super) proxies: Proxies,
+    /// The functions that it calls, if it calls any.
+    pub(super) functions: Option<processor::Ready>,
+}
+
+impl Prepared {
+    /// What is doubtful in functions that are to change requests.
+    fn doubts(&self) -> Vec<String> {
+        self.functions.as_ref().map(|functions| functions.doubts.clone()).unwrap_or_default()
+    }
+}
+
 /// Reads a script, says what there is to say of it, and what will be run.
-pub(super) fn prepare(ui: Ui, wish: &Run) -> Result<(Script, Sources), Problem> {
-    let Loaded { script, findings, sources } = load(&wish.script);
-    let Some(script) = script else {
+pub(super) fn prepare(ui: Ui, wish: &Run, clock: Clock) -> Result<Prepared, Problem> {
+    let Loaded { script, mut findings, sources } = load(&wish.script);
+    let proxies = proxies(wish)?;
+    let mut functions = None;
+    if let Some(script) = &script {
+        let wanted = (&wish.script, wish.processing);
+        functions = processor::load(ui, script, wanted, proxies.clone(), clock, &mut findings)?;
+    }
+    let Some(script) = script.filter(|_| !findings.has_errors()) else {
         ui.findings(&findings.text(&sources));
         return Err(check::refusal(&findings));
     };
@@ -30,7 +52,7 @@ pub(super) fn prepare(ui: Ui, wish: &Run) -> Result<(Script, Sources), Problem> 
         ui.findings(&findings.text(&sources));
     }
     ui.remark(&format!("{}; --seed {}", check::plan(&script, wish.script.seed), wish.script.seed));
-    Ok((script, sources))
+    Ok(Prepared { script, sources, proxies, functions })
 }
 
 /// What is told of a run, once its script is the load's.
@@ -42,13 +64,16 @@ pub(super) struct Shown {
     scenarios: Vec<String>,
     plugins: Plugins,
     extended: bool,
+    doubts: Vec<String>,
     clock: Clock,
     zone: TimeZone,
 }
 
 impl Shown {
-    pub(super) fn of(wish: &Run, script: &Script, clock: Clock) -> Self {
+    pub(super) fn of(wish: &Run, prepared: &Prepared, clock: Clock) -> Self {
+        let script = &prepared.script;
         Self {
+            doubts: prepared.doubts(),
             arrivals: script.phases.iter().map(|phase| phase.arrivals.words()).collect(),
             windows: wish.verbosity == Verbosity::Normal && wish.console == Console::Metrics,
             scenarios: script.scenarios.iter().map(|scenario| scenario.name.clone()).collect(),
@@ -77,7 +102,7 @@ impl Shown {
 
     /// The numbers of a run that is over.
     pub(super) fn report<'a>(&'a self, wish: &'a Run, traffic: &'a Traffic) -> LoadReport<'a> {
-        LoadReport::of(traffic, &self.plugins, self.extended).labelled(&wish.labels)
+        LoadReport::of(traffic, &self.plugins, self.extended).labelled(&wish.labels).doubting(&self.doubts)
     }
 }
 
@@ -140,7 +165,7 @@ pub(super) fn place(path: &Path, clock: Clock) -> PathBuf {
 }
 
 /// The proxies that the environment names.
-pub(super) fn proxies(wish: &Run) -> Result<Proxies, Problem> {
+fn proxies(wish: &Run) -> Result<Proxies, Problem> {
     let environ = &wish.script.environ;
     let named = |names: [&str; 2]| names.iter().find_map(|name| environ.get(*name)).filter(|text| !text.is_empty());
     let proxy = |names: [&str; 2]| {

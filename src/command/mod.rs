@@ -11,6 +11,7 @@ mod joined;
 mod load;
 mod output;
 mod place;
+mod processor;
 mod publish;
 mod render;
 mod results;
@@ -40,7 +41,7 @@ pub fn run(wish: Wish) -> Result<(), Problem> {
         Wish::Report(wish) => render::run(wish),
         Wish::Run(wish) => run::run(&wish),
         Wish::RunWithLoad(wish) => run_with_load::run(&wish),
-        Wish::Check(wish) => check::run(&wish),
+        Wish::Check(wish, processing) => check::run(&wish, processing),
         Wish::Demo(wish) => demo::run(&wish),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::load::{self, Shown};
+use super::load::{self, Prepared, Shown};
 use super::{output, publish, signals};
 use crate::cli::Run;
 use crate::clock::{Clock, Moment};
@@ -16,22 +16,24 @@ use crate::ui::Ui;
 /// Sends, then tells.
 pub(super) fn run(wish: &Run) -> Result<(), Problem> {
     let ui = Ui::new(wish.verbosity);
-    let (script, sources) = load::prepare(ui, wish)?;
     let clock = Clock::start();
+    let prepared = load::prepare(ui, wish, clock)?;
     let json = wish.output.as_deref().map(|path| load::place(path, clock));
     json.as_deref().map_or(Ok(()), output::check)?;
     let stops = Stops::default();
     let writing = signals::stop_load_on_interrupt(&stops)?;
 
-    let shown = Shown::of(wish, &script, clock);
-    let proxies = load::proxies(wish)?;
+    let shown = Shown::of(wish, &prepared, clock);
+    let Prepared { script, sources, proxies, functions } = prepared;
     let (publishing, outlet) = publish::start(&script, clock, &stops)?;
     let keep = |path: &Path| {
         let (target, started) = (redact::text(&script.target), clock.wall(Moment::default()));
         RecordingFile::create_for_load(path, &target, started)
     };
     let recording = wish.recording.as_deref().map(keep).transpose()?;
-    let options = Options { seed: wish.script.seed, proxies, grace: wish.grace, windows: outlet, recording };
+    let (processor, lines) = functions.map(|ready| (ready.processor, ready.lines)).unzip();
+    let (seed, grace, windows) = (wish.script.seed, wish.grace, outlet);
+    let options = Options { seed, proxies, grace, processor, lines, windows, recording };
     let load = Load::start(script, &sources, options, clock, &stops).map_err(|broken| forget(wish, broken))?;
     let told = ui.follow_load(&load, &stops, &|over| shown.window(over), &|| None);
     let ended = load.finish();

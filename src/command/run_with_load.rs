@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::load::{self, Shown};
+use super::load::{self, Prepared, Shown};
 use super::results::Results;
 use super::sampling::{self, Target};
 use super::{graphs, output, publish, serving, signals};
@@ -24,7 +24,10 @@ const COMMAND: &str = "run-with-load";
 /// Samples and sends, then tells.
 pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     let ui = Ui::new(wish.run.verbosity);
-    let (script, sources) = load::prepare(ui, &wish.run)?;
+    let clock = Clock::start();
+    let prepared = load::prepare(ui, &wish.run, clock)?;
+    let shown = Shown::of(&wish.run, &prepared, clock);
+    let Prepared { script, sources, proxies, functions } = prepared;
     let (stops, sampling) = (Stops::default(), Stop::default());
     if wish.reading.mode == Mode::Blocking {
         signals::never_suspend()?;
@@ -32,11 +35,9 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     let writing = signals::stop_load_on_interrupt(&stops)?;
 
     // Whatever can fail is tried before the first request.
-    let proxies = load::proxies(&wish.run)?;
     serving::reachable(&script)?;
     let roots = serving::roots(ui, wish, &script)?;
     sampling::check(&roots, COMMAND)?;
-    let clock = Clock::start();
     let results = Results::place(wish, &roots, clock)?;
     let target = format!("{} under {}", graphs::describe(&roots), crate::redact::text(&script.target));
     let run = Run { target, started: clock.wall(Moment::default()), rate: wish.rate, mode: wish.reading.mode };
@@ -49,10 +50,10 @@ pub(super) fn run(wish: &RunWithLoad) -> Result<(), Problem> {
     ui.remark(&format!("sampling at {} Hz; the load begins in {:.1} s", wish.rate, wish.lead.as_secs_f64()));
     let _ = stops.arrivals.wait(wish.lead);
 
-    let shown = Shown::of(&wish.run, &script, clock);
     let (publishing, outlet) = publish::start(&script, clock, &stops)?;
+    let (processor, lines) = functions.map(|ready| (ready.processor, ready.lines)).unzip();
     let (seed, grace, recording) = (wish.run.script.seed, wish.run.grace, Some(recording));
-    let options = Options { seed, proxies, grace, windows: outlet, recording };
+    let options = Options { seed, proxies, grace, processor, lines, windows: outlet, recording };
     let load = Load::start(script, &sources, options, clock, &stops)?;
     let told = ui.follow_load(&load, &stops, &|over| shown.window(over), &|| Some(ui.sampling(&sampler)));
     let ended = load.finish();

@@ -9,7 +9,7 @@ use super::http::{Body, Missing};
 use crate::printable::printable;
 use crate::random::Random;
 use crate::redact;
-use crate::scenario::capture::From;
+use crate::scenario::capture::{Capture, From, Match};
 use crate::scenario::extract::Answered;
 use crate::scenario::path::Path;
 use crate::scenario::request::Request;
@@ -35,6 +35,13 @@ pub(super) enum Dislike {
     },
 }
 
+/// What a step wants of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) captures: &'a [Capture],
+    pub(super) matches: &'a [Match],
+}
+
 /// Takes out of an answer what the step wants. What is wrong comes back; if that ends the user, nothing is kept.
 pub(super) fn take(
     request: &Request,
@@ -45,11 +52,23 @@ pub(super) fn take(
 ) -> Result<Vec<Dislike>, Vec<Dislike>> {
     let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let answered = Answered::new(&body.bytes, &header);
+    let wanted = Wanted { captures: &request.captures, matches: &request.matches };
+    take_from(wanted, &answered, body.missing.as_ref(), variables, random)
+}
+
+/// The same of an answer of any kind, of which something may be missing.
+pub(super) fn take_from(
+    wanted: Wanted<'_>,
+    answered: &Answered<'_>,
+    missing: Option<&Missing>,
+    variables: &mut Variables,
+    random: &mut Random,
+) -> Result<Vec<Dislike>, Vec<Dislike>> {
     let mut dislikes = Vec::new();
     let mut fatal = false;
     let mut found: Vec<(&str, Option<Value>)> = Vec::new();
-    for capture in &request.captures {
-        let value = find(&capture.from, &answered, body, variables, random);
+    for capture in wanted.captures {
+        let value = find(&capture.from, answered, missing, variables, random);
         match value {
             Ok(value) => found.push((&capture.into, Some(value))),
             Err(why) => {
@@ -62,8 +81,8 @@ pub(super) fn take(
             }
         }
     }
-    for one in &request.matches {
-        let value = find(&one.from, &answered, body, variables, random);
+    for one in wanted.matches {
+        let value = find(&one.from, answered, missing, variables, random);
         let wanted = one.value.render(&mut Scope { variables, random });
         let shown = |value: &Value| {
             if redact::is_secret(&one.from.words) { redact::HIDDEN.to_owned() } else { shown(value) }
@@ -87,13 +106,13 @@ pub(super) fn take(
 fn find(
     from: &From,
     answered: &Answered<'_>,
-    body: &Body,
+    missing: Option<&Missing>,
     variables: &Variables,
     random: &mut Random,
 ) -> Result<Value, String> {
     let extractor = from.extractor(&mut Scope { variables, random }).map_err(|bad| bad.to_string())?;
     let found = extractor.find(answered, &mut |count| random.index(count));
-    let missing = || match (&body.missing, from.reads_body()) {
+    let missing = || match (missing, from.reads_body()) {
         (Some(missing), true) => format!("; {}", words(missing)),
         _ => String::new(),
     };

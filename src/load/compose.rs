@@ -49,8 +49,9 @@ pub(super) struct Composer {
     tracing: Option<Tracing>,
 }
 
+/// A request, as far as it is the same for all users.
 #[derive(Clone, Debug)]
-struct Ready {
+pub(super) struct Ready {
     method: Method,
     /// The address, as it is written and parsed, when it is fixed.
     address: Option<(String, Target)>,
@@ -93,8 +94,8 @@ impl Composer {
             defaults: script.http.headers.iter().filter_map(name).collect(),
             tracing: script.http.tracing.clone(),
         };
-        let flows = script.scenarios.iter().map(|scenario| &scenario.flow).chain(&script.before).chain(&script.after);
-        flows.for_each(|flow| composer.prepare_all(flow));
+        let scenarios = script.scenarios.iter().chain(&script.before).chain(&script.after);
+        scenarios.for_each(|scenario| composer.prepare_all(&scenario.flow));
         composer
     }
 
@@ -109,12 +110,18 @@ impl Composer {
                 }
                 Step::Loop(repeated) => self.prepare_all(&repeated.steps),
                 Step::Parallel(parallel) => self.prepare_all(&parallel.steps),
-                Step::Think(_) | Step::Log(_) => {}
+                Step::Think(_)
+                | Step::Log(_)
+                | Step::Function(_)
+                | Step::Emit(_)
+                | Step::Send(_)
+                | Step::Receive(_) => {}
             }
         }
     }
 
-    fn prepare(&self, request: &Request) -> Ready {
+    /// Makes ready what is the same for all users.
+    pub(super) fn prepare(&self, request: &Request) -> Ready {
         let address = match &request.url {
             Template::Fixed(Value::String(url)) if request.query.is_empty() => {
                 let url = self.absolute(url);
@@ -142,7 +149,8 @@ impl Composer {
         }
         let reads_body = request.captures.iter().any(|capture| capture.from.reads_body())
             || request.matches.iter().any(|one| one.from.reads_body())
-            || request.expectations.iter().any(crate::scenario::expect::Expectation::reads_body);
+            || request.expectations.iter().any(crate::scenario::expect::Expectation::reads_body)
+            || !request.hooks.after_response.is_empty();
         Ready {
             method: Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET),
             address,
@@ -154,12 +162,21 @@ impl Composer {
 
     /// Makes a user's request.
     pub(super) fn compose(&self, request: &Request, scope: &mut Scope<'_>) -> Result<Composed<'_>, NotComposed> {
-        let Some(ready) = self.ready.get(request.number).and_then(Option::as_ref) else {
-            return Err(NotComposed {
-                code: "invalid_step".into(),
-                detail: "a request that is not of this script".into(),
-            });
-        };
+        match self.ready.get(request.number).and_then(Option::as_ref) {
+            Some(ready) => self.compose_from(ready, request, scope),
+            None => {
+                Err(NotComposed { code: "invalid_step".into(), detail: "a request that is not of this script".into() })
+            }
+        }
+    }
+
+    /// The same of one that has been made ready by itself.
+    pub(super) fn compose_from<'r>(
+        &self,
+        ready: &'r Ready,
+        request: &Request,
+        scope: &mut Scope<'_>,
+    ) -> Result<Composed<'r>, NotComposed> {
         let (url, target) = match &ready.address {
             Some((url, target)) => (Cow::Borrowed(url.as_str()), target.clone()),
             None => {

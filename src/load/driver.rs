@@ -75,10 +75,10 @@ fn thread_cpu() -> Duration {
 
 /// Does what is to be done before the first user, and lets all users know what came of it.
 async fn before(shared: &Arc<Shared>, stops: &Stops) -> Result<(), Broken> {
-    let Some(flow) = &shared.script.before else { return Ok(()) };
+    let Some(scenario) = &shared.script.before else { return Ok(()) };
     let user = User::unseen(shared);
     let acted = tokio::select! {
-        acted = user.act(flow, shared.now()) => acted,
+        acted = user.play(scenario, shared.now()) => acted,
         () = told(&stops.arrivals) => return Ok(()),
     };
     acted.map_err(|failed| Broken::Before(user.shown(&format!("{}: {}", failed.code, failed.detail))))?;
@@ -88,10 +88,12 @@ async fn before(shared: &Arc<Shared>, stops: &Stops) -> Result<(), Broken> {
 
 /// Does what is to be done after the last user. That it failed is said, and changes nothing.
 async fn after(shared: &Arc<Shared>, stops: &Stops) {
-    let Some(flow) = &shared.script.after else { return };
+    let Some(scenario) = &shared.script.after else { return };
     let user = User::unseen(shared);
     let failed = tokio::select! {
-        acted = user.act(flow, shared.now()) => acted.err().map(|failed| format!("{}: {}", failed.code, failed.detail)),
+        acted = user.play(scenario, shared.now()) => {
+            acted.err().map(|failed| format!("{}: {}", failed.code, failed.detail))
+        }
         () = told(&stops.users) => Some("interrupted".to_owned()),
     };
     if let Some(why) = failed {

@@ -7,7 +7,7 @@ use ::http::Method;
 use super::answer::{self, Dislike};
 use super::expectation::{self, Judged, Seen, Words};
 use super::http::{Answer, Timings};
-use super::kept::Told;
+use super::kept::{At, Told};
 use super::user::{Done, Failed, Mind, User};
 use crate::clock::Moment;
 use crate::printable::printable;
@@ -39,7 +39,7 @@ impl User {
         let failures = failures(answer.status.as_u16(), &judged, dislikes);
         if self.place.is_some() {
             for (kind, detail) in failures {
-                self.keep(request, kind, &told(detail));
+                self.keep(At::request(request), kind, &told(detail));
             }
         }
         let missed = judged.iter().find(|one| !one.met);
@@ -55,7 +55,7 @@ impl User {
 
     /// What the script takes from an answer, and what it expects of it.
     fn look(&self, request: &Request, answer: &Answer) -> (Taken, Vec<Judged>) {
-        let Mind { variables, random } = &mut *self.mind();
+        let Mind { variables, random, .. } = &mut *self.mind();
         let taken = if request.captures.is_empty() && request.matches.is_empty() {
             Ok(Vec::new())
         } else {

@@ -16,11 +16,25 @@ use super::user::{Failed, User};
 use crate::printable::printable;
 use crate::recording::traffic::{self, FailureKind, Signature};
 use crate::redact;
+use crate::scenario::endpoint::EndpointId;
 use crate::scenario::request::Request;
 use crate::scenario::source::Span;
 
 /// How many headers of a failing answer are kept.
 const KEPT_HEADERS: usize = 40;
+
+/// A step that asks the server for something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) span: Span,
+    pub(super) endpoint: EndpointId,
+}
+
+impl At {
+    pub(super) const fn request(request: &Request) -> Self {
+        Self { span: request.span, endpoint: request.endpoint }
+    }
+}
 
 /// What there is to tell of a request that failed.
 pub(super) struct Told<'a> {
@@ -34,6 +48,11 @@ pub(super) struct Told<'a> {
 impl User {
     /// A step that could not be done: counted as an error, and kept.
     pub(super) fn refused(&self, span: Span, failed: &Failed) {
+        self.failed_before(span, failed, FailureKind::Request);
+    }
+
+    /// The same of a step that failed before anything was asked for, for any reason.
+    pub(super) fn failed_before(&self, span: Span, failed: &Failed, kind: fn(String) -> FailureKind) {
         let Some(place) = self.place else { return };
         let now = self.shared.now();
         let secrets = self.secrets();
@@ -42,12 +61,7 @@ impl User {
         let detail = printable(&without(&failed.detail, &secrets), 300);
         let mut ledger = self.shared.ledger();
         ledger.tally().error(&code, None, now);
-        let signature = Signature {
-            scenario: Some(place.scenario),
-            step,
-            endpoint: None,
-            kind: FailureKind::Request(code.clone()),
-        };
+        let signature = Signature { scenario: Some(place.scenario), step, endpoint: None, kind: kind(code.clone()) };
         ledger.failure(signature, || traffic::Failure {
             moment: now,
             user: place.number,
@@ -62,12 +76,12 @@ impl User {
     }
 
     /// Keeps what there is to tell of a failure, if chance will have it.
-    pub(super) fn keep(&self, request: &Request, kind: FailureKind, told: &Told<'_>) {
+    pub(super) fn keep(&self, at: At, kind: FailureKind, told: &Told<'_>) {
         let Some(place) = self.place else { return };
         let signature = Signature {
             scenario: Some(place.scenario),
-            step: self.shared.step(request.span),
-            endpoint: Some(request.endpoint.index()),
+            step: self.shared.step(at.span),
+            endpoint: Some(at.endpoint.index()),
             kind,
         };
         self.shared.ledger().failure(signature, || {

@@ -18,30 +18,31 @@ const MOST_BYTES: usize = 16 << 20;
 const LONGEST: usize = 64 << 10;
 
 /// Where lines go.
-#[derive(Debug)]
-pub(super) struct Lines {
+#[derive(Clone, Debug)]
+pub struct Lines {
     sender: SyncSender<String>,
     waiting: Arc<AtomicUsize>,
-    lost: AtomicU64,
+    lost: Arc<AtomicU64>,
 }
 
 /// Where lines come from.
 #[derive(Debug)]
-pub(super) struct Logged {
+pub struct Logged {
     receiver: Receiver<String>,
     waiting: Arc<AtomicUsize>,
 }
 
 /// Both ends.
-pub(super) fn channel() -> (Lines, Logged) {
+#[must_use]
+pub fn channel() -> (Lines, Logged) {
     let (sender, receiver) = sync_channel(ROOM);
     let waiting = Arc::new(AtomicUsize::new(0));
-    (Lines { sender, waiting: waiting.clone(), lost: AtomicU64::new(0) }, Logged { receiver, waiting })
+    (Lines { sender, waiting: waiting.clone(), lost: Arc::default() }, Logged { receiver, waiting })
 }
 
 impl Lines {
     /// Sends a line off. It may have lines of its own.
-    pub(super) fn say(&self, line: &str) {
+    pub fn say(&self, line: &str) {
         let lost = self.lost.load(Relaxed);
         if lost > 0 && self.send(format!("({lost} lines were not printed: too many at once)")) {
             self.lost.fetch_sub(lost, Relaxed);
@@ -64,7 +65,7 @@ impl Lines {
 
 impl Logged {
     /// What waits, line by line.
-    pub(super) fn take(&self) -> impl Iterator<Item = String> {
+    pub fn take(&self) -> impl Iterator<Item = String> {
         self.receiver.try_iter().inspect(|line| {
             self.waiting.fetch_sub(line.len(), Relaxed);
         })

@@ -7,18 +7,23 @@
 
 mod answer;
 mod books;
+mod calls;
 mod compose;
 mod cookies;
 mod driver;
 mod expectation;
 mod headers;
+pub mod hooks;
 pub mod http;
 mod judge;
 mod keeper;
 mod kept;
 mod ledger;
-mod lines;
+pub mod lines;
 mod mailbox;
+mod messages;
+mod over_socketio;
+mod over_websocket;
 pub mod plan;
 pub mod publish;
 mod redirect;
@@ -36,12 +41,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use self::hooks::Processor;
 use self::http::{Proxies, SettingsError};
 use self::keeper::Keeper;
-use self::lines::Logged;
+use self::lines::{Lines, Logged};
 use self::plan::Plan;
 use self::publish::Outlet;
 use self::shared::Shared;
+pub use self::shared::settings;
 use crate::clock::Clock;
 use crate::problem::{Advice, Exit};
 use crate::recording::file::{FileError, RecordingFile};
@@ -61,7 +68,7 @@ pub struct Load {
 }
 
 /// How to run a script.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Where chance comes from.
     pub seed: u64,
@@ -69,6 +76,10 @@ pub struct Options {
     pub proxies: Proxies,
     /// How long users may go on once the run is told to stop.
     pub grace: Duration,
+    /// Where the functions are that the script calls.
+    pub processor: Option<Processor>,
+    /// Where lines go that the script prints, if somebody prints there already.
+    pub lines: Option<(Lines, Logged)>,
     /// Where each window goes as soon as it is closed.
     pub windows: Option<Outlet>,
     /// Where every request is kept.
@@ -135,12 +146,12 @@ impl Load {
     pub fn start(
         script: Script,
         sources: &Sources,
-        options: Options,
+        mut options: Options,
         clock: Clock,
         stops: &Stops,
     ) -> Result<Self, Broken> {
         let plan = Plan::of(&script.phases, options.seed);
-        let (sender, lines) = lines::channel();
+        let (sender, lines) = options.lines.take().unwrap_or_else(lines::channel);
         let recording = options.recording.clone();
         let shared = Arc::new(Shared::new(script, sources, options, clock, sender)?);
         let keeper = recording.map(|file| Keeper::start(&shared, file)).transpose()?;

@@ -5,17 +5,22 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value, json};
+
 use ::http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
-use super::compose::Composed;
+use super::calls::Amended;
+use super::compose::{Composed, Ready};
 use super::http::{Answer, Exchange, Failure as Transport, Outgoing, Timings};
-use super::kept::Told;
+use super::kept::{At, Told};
 use super::redirect::behind;
 use super::user::{Done, Failed, Mind, Place, User};
 use crate::clock::Moment;
 use crate::recording::traffic::FailureKind;
 use crate::recording::traffic::log::RequestRow;
-use crate::scenario::request::Request;
+use crate::scenario::expression::Expression;
+use crate::scenario::path::Path;
+use crate::scenario::request::{Condition, Request};
 use crate::scenario::template::Scope;
 
 /// Redirects that are followed, as by Artillery.
@@ -23,16 +28,63 @@ const MOST_HOPS: usize = 10;
 /// What a server says of its own time.
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// How a request step ended.
+enum Ended {
+    /// There was nothing that could be sent.
+    Unsent(Failed),
+    /// No answer came, or none that the script could have.
+    Unanswered(Failed),
+    /// This answer came, and this follows from it.
+    Answered(Done, Answer, Timings),
+}
+
+impl Ended {
+    fn done(self) -> Done {
+        match self {
+            Self::Unsent(failed) | Self::Unanswered(failed) => Err(failed),
+            Self::Answered(done, ..) => done,
+        }
+    }
+}
+
 impl User {
     /// Does a request step.
-    pub(super) async fn request(&self, request: &Request, due: Moment) -> Done {
-        if !self.wants(request) {
+    pub(super) async fn request(&self, request: &Request, mut due: Moment) -> Done {
+        let began = self.shared.now();
+        if !self.wants(request).await? {
             return Ok(due);
         }
+        if request.hooks.is_empty() {
+            return self.send(request, None, due).await.done();
+        }
+        let Amended { shown, own } = self.amend(request).await?;
+        due = self.later(due, began);
+        let (sent, ready) = own.as_deref().map_or((request, None), |(request, ready)| (request, Some(ready)));
+        match self.send(sent, ready, due).await {
+            Ended::Unanswered(failed) => {
+                self.complain(&request.hooks.on_error, &shown, &failed).await;
+                Err(failed)
+            }
+            Ended::Answered(done, answer, timings) if !request.hooks.after_response.is_empty() => {
+                let (began, response) = (self.shared.now(), response(&answer, &timings));
+                let looked = self.hand_over(&request.hooks.after_response, &shown, response).await;
+                let done = done?;
+                looked.map(|()| self.later(done, began))
+            }
+            ended => ended.done(),
+        }
+    }
+
+    /// Composes a request and sends it.
+    async fn send(&self, request: &Request, ready: Option<&Ready>, due: Moment) -> Ended {
         let composed = {
-            let Mind { variables, random } = &mut *self.mind();
+            let Mind { variables, random, .. } = &mut *self.mind();
             let mut scope = Scope { variables, random };
-            let composed = self.shared.composer.compose(request, &mut scope);
+            let composer = &self.shared.composer;
+            let composed = match ready {
+                Some(ready) => composer.compose_from(ready, request, &mut scope),
+                None => composer.compose(request, &mut scope),
+            };
             if let Ok(composed) = &composed {
                 for (name, value) in self.shared.script.http.cookies.iter().chain(&request.cookies) {
                     self.cookies.set(name, &value.text(&mut scope), &composed.url);
@@ -40,37 +92,43 @@ impl User {
             }
             composed
         };
-        let composed = composed.map_err(|bad| {
-            let failed = Failed::new(bad.code, bad.detail);
-            self.refused(request.span, &failed);
-            failed
-        })?;
-        self.exchange(request, composed, due).await
+        match composed {
+            Ok(composed) => self.exchange(request, composed, due).await,
+            Err(bad) => {
+                let failed = Failed::new(bad.code, bad.detail);
+                self.refused(request.span, &failed);
+                Ended::Unsent(failed)
+            }
+        }
     }
 
     /// Whether chance and condition let the request be sent.
-    fn wants(&self, request: &Request) -> bool {
-        let Mind { variables, random } = &mut *self.mind();
-        if let Some(condition) = &request.only_if {
-            let known = |name: &str| {
-                let path = crate::scenario::path::Path::parse(name);
-                let path = if path.first() == "vars" {
-                    crate::scenario::path::Path::parse(&path.rest().join("."))
-                } else {
-                    path
-                };
-                variables.get(&path).map(std::borrow::Cow::into_owned)
-            };
-            // A condition that cannot be judged holds, as in Artillery.
-            if !condition.holds(&known).unwrap_or(true) {
-                return false;
-            }
-        }
-        request.probability.is_none_or(|percent| random.unit() * 100.0 < percent)
+    async fn wants(&self, request: &Request) -> Result<bool, Failed> {
+        let holds = match &request.only_if {
+            None => true,
+            Some(Condition::Holds(condition)) => self.holds(condition),
+            Some(Condition::Says(hook)) => match self.says(hook).await {
+                Some(said) => said?,
+                // It is no function, so it is a variable.
+                None => Expression::parse(&self.text(&hook.name)).is_ok_and(|condition| self.holds(&condition)),
+            },
+        };
+        Ok(holds && request.probability.is_none_or(|percent| self.mind().random.unit() * 100.0 < percent))
+    }
+
+    fn holds(&self, condition: &Expression) -> bool {
+        let variables = &self.mind().variables;
+        let known = |name: &str| {
+            let path = Path::parse(name);
+            let path = if path.first() == "vars" { Path::parse(&path.rest().join(".")) } else { path };
+            variables.get(&path).map(std::borrow::Cow::into_owned)
+        };
+        // A condition that cannot be judged holds, as in Artillery.
+        condition.holds(&known).unwrap_or(true)
     }
 
     /// Sends a request and follows where it leads.
-    async fn exchange(&self, request: &Request, mut composed: Composed<'_>, mut due: Moment) -> Done {
+    async fn exchange(&self, request: &Request, mut composed: Composed<'_>, mut due: Moment) -> Ended {
         for hop in 0..=MOST_HOPS {
             let mut headers = composed.headers.map();
             if let Some(cookie) = self.cookies.header(&composed.url).and_then(|text| HeaderValue::try_from(text).ok()) {
@@ -92,26 +150,31 @@ impl User {
             self.enter(request, &timings, &outcome);
             let answer = match outcome {
                 Ok(answer) => answer,
-                Err(failure) => return Err(self.broke(request, &composed.url, &timings, &failure)),
+                Err(failure) => {
+                    return Ended::Unanswered(self.broke(request, &composed.url, &timings, &failure));
+                }
             };
             self.receive_cookies(&answer, &composed.url);
             let next = if request.follow { behind(&composed, &answer) } else { None };
             match next {
                 Some(_) if hop == MOST_HOPS => {
                     let failed = Failed::new("ERR_TOO_MANY_REDIRECTS", format!("more than {MOST_HOPS} redirects"));
-                    return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
+                    return Ended::Unanswered(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
                 Some(Ok(next)) => {
                     composed = next;
                     due = timings.done;
                 }
                 Some(Err(failed)) => {
-                    return Err(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
+                    return Ended::Unanswered(self.led_nowhere(request, failed, &composed.url, &timings, &answer));
                 }
-                None => return self.judge(request, &composed.method, &composed.url, &timings, &answer),
+                None => {
+                    let done = self.judge(request, &composed.method, &composed.url, &timings, &answer);
+                    return Ended::Answered(done, answer, timings);
+                }
             }
         }
-        Ok(due)
+        Ended::Unsent(Failed::new("ERR_TOO_MANY_REDIRECTS", "nothing was sent"))
     }
 
     fn receive_cookies(&self, answer: &Answer, url: &str) {
@@ -154,7 +217,11 @@ impl User {
             let kind = FailureKind::Transport(failure.code.clone().into_owned());
             let words = format!("{} while {}", failure.detail, failure.stage.doing());
             let detail = if failure.detail.contains("while") { failure.detail.clone() } else { words };
-            self.keep(request, kind, &Told { url, method: &request.method, timings, answer: partial, detail });
+            self.keep(
+                At::request(request),
+                kind,
+                &Told { url, method: &request.method, timings, answer: partial, detail },
+            );
         }
         failed
     }
@@ -164,7 +231,11 @@ impl User {
         if self.place.is_some() {
             self.shared.ledger().tally().error(&failed.code, Some(request.endpoint.index()), timings.done);
             let (kind, detail) = (FailureKind::Transport(failed.code.clone()), failed.detail.clone());
-            self.keep(request, kind, &Told { url, method: &request.method, timings, answer: Some(answer), detail });
+            self.keep(
+                At::request(request),
+                kind,
+                &Told { url, method: &request.method, timings, answer: Some(answer), detail },
+            );
         }
         failed
     }
@@ -194,6 +265,34 @@ fn row(place: Place, request: &Request, timings: &Timings, outcome: &Result<Answ
         error: outcome.as_ref().err().map(|failure| failure.code.clone()),
         local_port: timings.local_port,
     }
+}
+
+/// An answer as hooks see it; lengths in milliseconds. A header that came several times is a list.
+fn response(answer: &Answer, timings: &Timings) -> Value {
+    let mut headers = Map::new();
+    for name in answer.headers.keys() {
+        let text = |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()));
+        let mut values: Vec<Value> = answer.headers.get_all(name).iter().map(text).collect();
+        // Node has a list of cookies even if there is one.
+        let value = if values.len() == 1 && name != SET_COOKIE { values.swap_remove(0) } else { Value::Array(values) };
+        headers.insert(name.as_str().to_owned(), value);
+    }
+    let millis = |length: Option<Duration>| length.map(|length| length.as_secs_f64() * 1e3);
+    let head = timings.head.unwrap_or(timings.done);
+    json!({
+        "statusCode": answer.status.as_u16(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&answer.body.bytes),
+        "timings": {"phases": {
+            "wait": millis(Some(timings.queued)),
+            "dns": millis(timings.dns),
+            "tcp": millis(timings.connect),
+            "tls": millis(timings.tls),
+            "firstByte": millis(timings.sent.map(|sent| head.since(sent))),
+            "download": millis(Some(timings.done.since(head))),
+            "total": millis(Some(timings.done.since(timings.due))),
+        }},
+    })
 }
 
 /// Cookies of the jar behind those that the script itself puts into the header.

@@ -1,6 +1,6 @@
 //! What all users of a run share: the script made ready, the transport, the ledger.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,20 +9,24 @@ use serde_json::Value;
 
 use super::books::{Books, End};
 use super::compose::Composer;
-use super::http::{Settings, Sockets, TlsSettings, Transport};
+use super::hooks::Processor;
+use super::http::{Proxies, Settings, Sockets, TlsSettings, Transport};
 use super::ledger::Ledger;
 use super::lines::Lines;
 use super::secrets;
+use super::socketio::Dialer;
 use super::{Broken, Options};
 use crate::clock::{Clock, Moment};
 use crate::random::Random;
 use crate::recording::traffic::log::LoadHead;
 use crate::recording::traffic::{Progress, Traffic, Window};
-use crate::scenario::flow::Flow;
 use crate::scenario::payload::Order;
 use crate::scenario::script::Script;
 use crate::scenario::source::{Sources, Span};
 use crate::scenario::variables::Variables;
+
+/// Lines that are said once each; further ones are not said.
+const MOST_SAID: usize = 100;
 
 /// What all users of a run share.
 #[derive(Debug)]
@@ -32,7 +36,11 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     pub(super) grace: Duration,
     pub(super) transport: Transport,
+    /// Makes the connections of Socket.IO.
+    pub(super) dialer: Dialer,
     pub(super) composer: Composer,
+    /// Where the functions are that the script calls.
+    pub(super) processor: Option<Processor>,
     pub(super) lines: Lines,
     /// Users that are active now.
     pub(super) active: AtomicU64,
@@ -47,8 +55,28 @@ pub(super) struct Shared {
     common: Mutex<Arc<HashMap<String, Value>>>,
     /// Values that must not be shown, whoever knows them: those of the script, and those that `before` has found out.
     secrets: Mutex<Arc<Vec<String>>>,
+    /// What has been said that is to be said once.
+    said: Mutex<HashSet<String>>,
     ledger: Mutex<Ledger>,
     books: Mutex<Books>,
+}
+
+/// How the requests of a script are sent.
+#[must_use]
+pub fn settings(script: &Script, proxies: Proxies) -> Settings {
+    let http = &script.http;
+    let pem = |text: &String| text.clone().into_bytes();
+    Settings {
+        timeout: http.timeout,
+        sockets: http.pool.map_or(Sockets::PerUser(http.sockets), Sockets::Shared),
+        tls: TlsSettings {
+            verify: !http.tls.insecure,
+            authorities: http.tls.authorities.iter().map(pem).collect(),
+            identity: http.tls.identity.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
+            server_name: http.tls.server_name.clone(),
+        },
+        proxies,
+    }
 }
 
 impl Shared {
@@ -59,19 +87,7 @@ impl Shared {
         clock: Clock,
         lines: Lines,
     ) -> Result<Self, Broken> {
-        let http = &script.http;
-        let pem = |text: &String| text.clone().into_bytes();
-        let settings = Settings {
-            timeout: http.timeout,
-            sockets: http.pool.map_or(Sockets::PerUser(http.sockets), Sockets::Shared),
-            tls: TlsSettings {
-                verify: !http.tls.insecure,
-                authorities: http.tls.authorities.iter().map(pem).collect(),
-                identity: http.tls.identity.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
-                server_name: http.tls.server_name.clone(),
-            },
-            proxies: options.proxies,
-        };
+        let settings = settings(&script, options.proxies);
         let weights = script.scenarios.iter().scan(0_u64, |sum, scenario| {
             *sum = sum.saturating_add(scenario.weight);
             Some(*sum)
@@ -80,13 +96,17 @@ impl Shared {
         if options.recording.is_some() {
             ledger.collect_rows();
         }
+        let transport = Transport::new(&settings, clock)?;
         Ok(Self {
-            transport: Transport::new(&settings, clock)?,
+            dialer: Dialer::new(&transport),
+            transport,
             composer: Composer::new(&script),
+            processor: options.processor,
             rows: script.payloads.iter().map(|_| AtomicU64::new(0)).collect(),
             weights: weights.collect(),
             common: Mutex::new(script.shared.clone()),
             secrets: Mutex::new(Arc::new(script.secrets.clone())),
+            said: Mutex::default(),
             ledger: Mutex::new(ledger),
             books: Mutex::new(Books::new(&script, options.windows)),
             active: AtomicU64::new(0),
@@ -151,6 +171,15 @@ impl Shared {
         self.books().progress(&self.ledger(), now, self.active.load(Relaxed), patience)
     }
 
+    /// Prints a line, unless it has been printed before.
+    pub(super) fn say_once(&self, line: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < MOST_SAID && said.insert(line.to_owned()) {
+            drop(said);
+            self.lines.say(line);
+        }
+    }
+
     /// Where a step is written: `csr-http.yaml:34`.
     pub(super) fn step(&self, span: Span) -> String {
         format!("{}:{}", self.sources.name(span.source), span.line)
@@ -160,10 +189,6 @@ impl Shared {
     pub(super) fn scenario(&self, random: &mut Random) -> usize {
         let ticket = random.below(self.weights.last().copied().unwrap_or_default());
         self.weights.iter().position(|sum| ticket < *sum).unwrap_or_default()
-    }
-
-    pub(super) fn flow(&self, scenario: usize) -> Option<&Flow> {
-        self.script.scenarios.get(scenario).map(|scenario| &scenario.flow)
     }
 
     /// What a user knows when it arrives. Later ones win: what all share, rows, variables, its own id.

@@ -6,22 +6,26 @@
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::Value;
 
+use super::calls::Handed;
 use super::cookies::Cookies;
 use super::http::Connections;
 use super::shared::Shared;
+use super::{socketio, websocket};
 use crate::clock::Moment;
 use crate::printable::printable;
 use crate::random::Random;
 use crate::recording::traffic::log::{UserRow, UserState};
+use crate::scenario::engine::Engine;
 use crate::scenario::flow::{self, Flow, Loop, Over, Parallel, Step, Think, Wait};
 use crate::scenario::length::{self, Given};
+use crate::scenario::script::Scenario;
 use crate::scenario::template::{Scope, Template};
 use crate::scenario::variables::Variables;
 
@@ -52,7 +56,18 @@ pub(super) struct User {
     pub(super) place: Option<Place>,
     pub(super) cookies: Cookies,
     pub(super) connections: Connections,
+    /// The socket of a scenario that is not over HTTP, once it is open.
+    pub(super) line: OnceLock<Line>,
     mind: Mutex<Mind>,
+}
+
+/// A socket, with how long what is awaited may take.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// A WebSocket.
+    WebSocket(websocket::Client, Duration),
+    /// A connection of Socket.IO.
+    SocketIo(socketio::Client, Duration),
 }
 
 /// What a user knows, and how it chooses.
@@ -60,6 +75,8 @@ pub(super) struct User {
 pub(super) struct Mind {
     pub(super) variables: Variables,
     pub(super) random: Random,
+    /// What functions of the processor were given last.
+    pub(super) handed: Option<Handed>,
 }
 
 /// Why a user ended before its flow did.
@@ -98,7 +115,8 @@ impl User {
             cookies: Cookies::default(),
             shared: shared.clone(),
             place,
-            mind: Mutex::new(Mind { variables, random }),
+            line: OnceLock::new(),
+            mind: Mutex::new(Mind { variables, random, handed: None }),
         }
     }
 
@@ -116,9 +134,9 @@ impl User {
             tally.lateness.record(began.since(due));
             ledger.user(row);
         }
-        let flow = self.shared.flow(usize::from(place.scenario)).cloned();
-        let ended = match flow {
-            Some(flow) => self.act(&flow, due).await,
+        let shared = self.shared.clone();
+        let ended = match shared.script.scenarios.get(usize::from(place.scenario)) {
+            Some(scenario) => self.play(scenario, due).await,
             None => Ok(due),
         };
         let now = self.shared.now();
@@ -146,6 +164,19 @@ impl User {
         self.mind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Acts out a scenario, connected as its engine wants it.
+    pub(super) async fn play(&self, scenario: &Scenario, due: Moment) -> Done {
+        let ended = match &scenario.engine {
+            Engine::Http => self.act(&scenario.flow, due).await,
+            Engine::WebSocket(engine) => Box::pin(self.over_websocket(scenario, engine, due)).await,
+            Engine::SocketIo(engine) => Box::pin(self.over_socketio(scenario, engine, due)).await,
+        };
+        if let (Some(processor), Some(_)) = (&self.shared.processor, &self.mind().handed) {
+            processor.forget(self.number());
+        }
+        ended
+    }
+
     /// Acts out a flow.
     pub(super) async fn act(&self, flow: &Flow, mut due: Moment) -> Done {
         for step in flow.iter() {
@@ -163,18 +194,35 @@ impl User {
                 self.shared.lines.say(&self.text(line));
                 Ok(due)
             }
+            Step::Function(hook) => Box::pin(self.function(hook, due)).await,
+            Step::Emit(emit) => match self.line.get() {
+                Some(Line::SocketIo(client, patience)) => Box::pin(self.emit(client, emit, *patience, due)).await,
+                _ => Err(no_socket()),
+            },
+            Step::Send(send) => match self.line.get() {
+                Some(Line::WebSocket(client, patience)) => {
+                    Box::pin(self.send_message(client, send, *patience, due)).await
+                }
+                _ => Err(no_socket()),
+            },
+            Step::Receive(wait) => match self.line.get() {
+                Some(Line::WebSocket(client, patience)) => {
+                    Box::pin(self.receive_message(client, wait, *patience, due)).await
+                }
+                _ => Err(no_socket()),
+            },
             Step::Loop(repeated) => self.again_and_again(repeated, due).await,
             Step::Parallel(parallel) => self.at_once(parallel, due).await,
         }
     }
 
-    fn text(&self, template: &Template) -> String {
-        let Mind { variables, random } = &mut *self.mind();
+    pub(super) fn text(&self, template: &Template) -> String {
+        let Mind { variables, random, .. } = &mut *self.mind();
         template.text(&mut Scope { variables, random }).into_owned()
     }
 
-    fn value(&self, template: &Template) -> Option<Value> {
-        let Mind { variables, random } = &mut *self.mind();
+    pub(super) fn value(&self, template: &Template) -> Option<Value> {
+        let Mind { variables, random, .. } = &mut *self.mind();
         template.render(&mut Scope { variables, random })
     }
 
@@ -218,6 +266,14 @@ impl User {
                     variables.set(&repeated.element, element);
                 }
                 due = self.act(&repeated.steps, due).await?;
+                if let Some(hook) = &repeated.while_true {
+                    let began = self.shared.now();
+                    let goes_on = Box::pin(self.goes_on(hook)).await?;
+                    due = self.later(due, began);
+                    if !goes_on {
+                        break;
+                    }
+                }
                 // A loop without a wait in it must not keep the driver for itself.
                 tokio::task::yield_now().await;
             }
@@ -238,6 +294,11 @@ impl User {
             Ok(last)
         })
     }
+}
+
+/// A step that the loading of the script lets through for scenarios that have a socket only.
+fn no_socket() -> Failed {
+    Failed::new("invalid_step", "the scenario has no such socket")
 }
 
 /// What is left of a loop.

@@ -45,6 +45,16 @@ impl Endpoints {
             query: query.to_owned(),
             name: name.map(str::to_owned),
         };
+        self.insert(endpoint)
+    }
+
+    /// The number of the endpoint of a message: `EMIT` and the name of an event, `SEND` and what is sent.
+    pub fn add_message(&mut self, what: &str, label: &str) -> EndpointId {
+        let label = label.to_owned();
+        self.insert(Endpoint { method: what.to_owned(), path: label, query: String::new(), name: None })
+    }
+
+    fn insert(&mut self, endpoint: Endpoint) -> EndpointId {
         let (number, _) = self.list.insert_full(endpoint);
         Id::from_index(u32::try_from(number).unwrap_or(u32::MAX))
     }

@@ -341,16 +341,13 @@ enum Unknown {
     Kept,
 }
 
-/// Parts that have no effect, so that it does not matter what is in them.
-const UNUSED: [&str; 3] = ["environments", "ws", "socketio"];
-
 impl Rendering<'_> {
     fn config(&mut self, config: &mut Node) {
         let Kind::Map(entries) = &mut config.kind else { return };
         for entry in entries {
             match entry.key.as_str() {
-                // Those that were wanted are part of `config` by now.
-                key if UNUSED.contains(&key) => {}
+                // The one that was wanted is part of `config` by now.
+                "environments" => {}
                 "http" => {
                     if let Kind::Map(entries) = &mut entry.value.kind {
                         for entry in entries {
@@ -359,7 +356,7 @@ impl Rendering<'_> {
                         }
                     }
                 }
-                "defaults" => self.node(&mut entry.value, Unknown::ForUsers),
+                "defaults" | "socketio" | "ws" => self.node(&mut entry.value, Unknown::ForUsers),
                 "variables" => self.node(&mut entry.value, Unknown::Kept),
                 _ => self.node(&mut entry.value, Unknown::Refused),
             }

@@ -8,13 +8,15 @@
 //! | --- | --- |
 //! | text and its places | [`files`], [`source`], [`finding`], [`excerpt`], [`yaml`], [`node`], [`section`] |
 //! | the whole | [`load`], [`script`], [`review`], [`secrets`] |
-//! | `config` | [`phase`], [`settings`], [`payload`], [`plugins`], [`publish`], [`length`] |
-//! | what users do | [`flow`], [`request`], [`endpoint`], [`capture`], [`expect`] |
+//! | `config` | [`phase`], [`settings`], [`engine`], [`payload`], [`plugins`], [`publish`], [`length`] |
+//! | what users do | [`flow`], [`request`], [`endpoint`], [`amend`], [`capture`], [`expect`], [`hook`] |
 //! | what is evaluated later | [`template`], [`variables`], [`path`], [`expression`], [`extract`], [`jsonpath`], [`pattern`], [`javascript`] |
 
+pub mod amend;
 pub mod capture;
 mod config;
 pub mod endpoint;
+pub mod engine;
 pub mod excerpt;
 pub mod expect;
 pub mod expression;
@@ -22,6 +24,7 @@ pub mod extract;
 pub mod files;
 pub mod finding;
 pub mod flow;
+pub mod hook;
 pub mod javascript;
 pub mod jsonpath;
 pub mod length;

@@ -8,10 +8,12 @@ use serde_json::Value;
 
 use super::capture::{self, Capture, Match};
 use super::endpoint::{EndpointId, Endpoints};
+use super::engine::{self, Engines};
 use super::expect::{self, Expectation};
 use super::expression::Expression;
 use super::files;
 use super::finding::Findings;
+use super::hook::{self, Hook, Hooks};
 use super::node::{Entry, Kind, Node};
 use super::section::{Section, number, text, truth};
 use super::settings::{self, Http};
@@ -49,7 +51,7 @@ pub struct Request {
     /// Whether HTTP/2 is asked for.
     pub http2: bool,
     /// Send it only if this holds.
-    pub only_if: Option<Expression>,
+    pub only_if: Option<Condition>,
     /// Send it in so many of 100 cases.
     pub probability: Option<f64>,
     /// Values to keep.
@@ -58,8 +60,21 @@ pub struct Request {
     pub matches: Vec<Match>,
     /// What is expected of the answer.
     pub expectations: Vec<Expectation>,
+    /// What is called around it.
+    pub hooks: Hooks,
+    /// The step as it is written, which is what hooks see.
+    pub written: Value,
     /// Where it is written.
     pub span: Span,
+}
+
+/// When a request is sent.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// If an expression holds.
+    Holds(Expression),
+    /// If a function says so.
+    Says(Hook),
 }
 
 /// What a request carries.
@@ -99,6 +114,17 @@ pub enum Content {
     File(String, Arc<[u8]>),
 }
 
+/// What is known of the functions of a script's processor while it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Functions {
+    /// There is no processor.
+    Missing,
+    /// Nothing calls one so far.
+    Unused,
+    /// One is called.
+    Called,
+}
+
 /// What steps are read with.
 #[derive(Debug)]
 pub struct Reading<'a> {
@@ -112,22 +138,20 @@ pub struct Reading<'a> {
     pub expect: bool,
     /// Whether a status of 200 is expected of every request.
     pub expect_200: bool,
-    /// Whether there is a `processor`.
-    pub processor: bool,
+    /// The functions of the processor.
+    pub functions: Functions,
+    /// What `config` says of the engines.
+    pub engines: &'a Engines,
+    /// The engine of the scenario that is read.
+    pub engine: engine::Kind,
+    /// What that scenario calls around each request.
+    pub hooks: Hooks,
     /// What numbers are filed under.
     pub endpoints: &'a mut Endpoints,
     /// How many requests there are so far.
     pub requests: usize,
     /// What there is to say.
     pub findings: &'a mut Findings,
-}
-
-impl Reading<'_> {
-    /// Says that a hook cannot be called.
-    pub fn refuse_hook(&mut self, entry: &Entry) {
-        let sentence = format!("`{}` calls JavaScript, which pyperf does not run yet", entry.key);
-        self.findings.error(entry.span, sentence, "");
-    }
 }
 
 /// Reads the request of a step `method: {…}`.
@@ -157,11 +181,7 @@ pub fn read(entry: &Entry, reading: &mut Reading<'_>) -> Option<Request> {
     let probability = section.take("probability").and_then(|node| probability(node, findings));
     section.without_effect("timeout", "`http.timeout` holds for all requests", findings);
     let only_if = only_if(&mut section, reading);
-    for hook in ["beforeRequest", "afterResponse"] {
-        if let Some(entry) = section.entry(hook) {
-            reading.refuse_hook(entry);
-        }
-    }
+    let hooks = hooks(&mut section, reading);
     let expectations = expectations(&mut section, reading);
     let slips = section.end(reading.findings);
     if let Some(node) = url.filter(|node| !query.is_empty() && node.as_text().is_some_and(|url| url.contains('?'))) {
@@ -199,8 +219,18 @@ pub fn read(entry: &Entry, reading: &mut Reading<'_>) -> Option<Request> {
         captures,
         matches,
         expectations,
+        hooks,
+        written: if reading.functions == Functions::Missing { Value::Null } else { entry.value.to_value() },
         span: entry.span,
     })
+}
+
+/// The hooks of a request: those of its scenario, and then its own.
+fn hooks(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Hooks {
+    let mut hooks = reading.hooks.clone();
+    hooks.before_request.extend(hook::all(section, "beforeRequest", reading));
+    hooks.after_response.extend(hook::all(section, "afterResponse", reading));
+    hooks
 }
 
 fn address(node: &Node, findings: &mut Findings) -> Option<String> {
@@ -212,7 +242,7 @@ fn address(node: &Node, findings: &mut Findings) -> Option<String> {
     Some(url)
 }
 
-fn auth(node: &Node, findings: &mut Findings) -> Option<(Template, Template)> {
+pub(super) fn auth(node: &Node, findings: &mut Findings) -> Option<(Template, Template)> {
     let mut section = Section::of(node, "`auth`", findings)?;
     let user = section.take("user").or_else(|| section.take("username")).map(Template::of);
     let password = section.take("pass").or_else(|| section.take("password")).map(Template::of);
@@ -308,15 +338,15 @@ fn file(node: &Node, folder: &Path, findings: &mut Findings) -> Option<(String, 
 }
 
 /// `ifTrue`: the name of a JavaScript function, or an expression.
-fn only_if(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Expression> {
+fn only_if(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Condition> {
     let entry = section.entry("ifTrue")?;
     let written = text(&entry.value, "ifTrue", reading.findings)?;
     let is_name = written.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-    if is_name && reading.processor {
-        reading.refuse_hook(entry);
-        return None;
+    if is_name && reading.functions != Functions::Missing {
+        return hook::one(entry, reading).map(Condition::Says);
     }
     Expression::parse(&written)
+        .map(Condition::Holds)
         .map_err(|malformed| {
             let beside = "the request is sent every time, as by Artillery";
             reading.findings.ignored(entry.value.span, format!("`{written}` is no expression: {malformed}"), beside);

@@ -1,14 +1,17 @@
 //! `scenarios`, `before` and `after`: what users do, and how many do what.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::flow::{self, Flow};
+use super::engine::{self, Engine};
+use super::flow::{self, Connect, Flow, Step};
+use super::hook::{self, Hook, Hooks};
 use super::node::{Kind, Node};
 use super::payload::Payload;
-use super::request::Reading;
+use super::request::{Functions, Reading};
 use super::script::Scenario;
 use super::section::{Section, closest, one_or_more, text};
 use super::template::{Scope, Template};
@@ -88,12 +91,13 @@ fn one_scenario<'a>(nodes: &'a [Node], only: &str, reading: &mut Reading<'_>) ->
     fitting.into_iter().map(|(index, node, _)| (index, node)).collect()
 }
 
+/// Hooks that only HTTP scenarios have.
 const HOOKS: [&str; 5] = ["beforeScenario", "afterScenario", "beforeRequest", "afterResponse", "onError"];
 
 fn scenario(
     index: usize,
     node: &Node,
-    engine: Option<&str>,
+    default: Option<&str>,
     seed: Seed<'_>,
     reading: &mut Reading<'_>,
 ) -> Option<Scenario> {
@@ -101,50 +105,116 @@ fn scenario(
     let name = section.take("name").and_then(|node| text(node, "the name of a scenario", reading.findings));
     let name = name.unwrap_or_else(|| index.to_string());
     let weight = section.take("weight").map_or(100, |node| weight(node, seed, reading));
-    let span = section.span();
-    let supported = is_http(&mut section, &format!("scenario `{name}`"), engine, reading);
-    section.without_effect("socketio", "it belongs to Socket.IO", reading.findings);
-    let flow = section.take("flow");
-    if !supported {
-        return None;
-    }
-    for hook in HOOKS {
-        if let Some(entry) = section.entry(hook) {
-            reading.refuse_hook(entry);
-        }
-    }
+    let acted = acted(&mut section, &format!("the scenario `{name}`"), default, reading);
     for key in ["testFunction", "flowFunction"] {
         if let Some(entry) = section.entry(key) {
             reading.findings.error(entry.span, format!("`{key}` drives a browser, which pyperf does not"), "");
         }
     }
+    let span = section.span();
+    let (acted, missing) = acted?;
     let slips = section.end(reading.findings);
-    let Some(flow) = flow else {
-        if !slips.contains(&"flow") {
-            reading.findings.error(span, format!("the scenario `{name}` has no `flow`"), "a list of steps");
-        }
-        return None;
-    };
-    Some(Scenario { name, weight, flow: flow::read(flow, reading), span })
+    if missing && !slips.contains(&"flow") {
+        reading.findings.error(span, format!("the scenario `{name}` has no `flow`"), "a list of steps");
+    }
+    let Acted { flow, engine, connect } = acted;
+    let written = written(node, reading);
+    (!missing).then_some(Scenario { name, weight, flow, engine, written, connect, span })
 }
 
-/// Whether an engine is one that there is.
-fn is_http(section: &mut Section<'_>, whose: &str, default: Option<&str>, reading: &mut Reading<'_>) -> bool {
-    let node = section.take("engine");
-    let engine = node.and_then(Node::as_text).or(default).unwrap_or("http");
-    if engine == "http" {
-        return true;
-    }
-    let beside = match engine {
-        "socketio" | "socketio-v3" | "ws" | "websocket" => "not supported yet".to_owned(),
-        _ => match closest(engine, ["http", "socketio", "ws"].into_iter()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => "there is only `http` so far".to_owned(),
-        },
+/// What a scenario does, and with what.
+#[derive(Default)]
+struct Acted {
+    flow: Flow,
+    engine: Engine,
+    connect: Option<Connect>,
+}
+
+/// Reads the engine, the hooks and the flow of a scenario; `None` when its engine is none that there is. The second value tells
+/// whether the flow is missing.
+fn acted(
+    section: &mut Section<'_>,
+    whose: &str,
+    default: Option<&str>,
+    reading: &mut Reading<'_>,
+) -> Option<(Acted, bool)> {
+    let Some(kind) = engine_of(section, whose, default, reading) else {
+        section.take("flow");
+        return None;
     };
-    let span = node.map_or_else(|| section.span(), |node| node.span);
-    reading.findings.error(span, format!("{whose} needs the engine `{engine}`"), &beside);
-    false
+    reading.engine = kind;
+    let mut acted = Acted { engine: reading.engines.engine(kind), ..Acted::default() };
+    match (section.entry("socketio"), kind) {
+        (None, _) => {}
+        (Some(entry), engine::Kind::SocketIo) => {
+            let mut own = reading.engines.socketio.clone();
+            own.read(&entry.value, reading.findings);
+            acted.engine = Engine::SocketIo(Arc::new(own));
+        }
+        (Some(_), _) => section.without_effect("socketio", "it belongs to Socket.IO", reading.findings),
+    }
+    let (first, last) = hooks(section, kind, reading);
+    let Some(written) = section.take("flow") else { return Some((acted, true)) };
+    let written = match kind {
+        engine::Kind::WebSocket => {
+            let (connect, rest) = flow::connect(written, reading);
+            acted.connect = connect;
+            rest
+        }
+        _ => Cow::Borrowed(written),
+    };
+    let flow = flow::read(&written, reading);
+    acted.flow = if first.is_empty() && last.is_empty() {
+        flow
+    } else {
+        let calls = |hooks: Vec<Hook>| hooks.into_iter().map(Step::Function);
+        calls(first).chain(flow.iter().cloned()).chain(calls(last)).collect()
+    };
+    Some((acted, false))
+}
+
+/// Reads the hooks of a scenario. Those before its first step and after its last one are given back; its requests get the others.
+fn hooks(section: &mut Section<'_>, kind: engine::Kind, reading: &mut Reading<'_>) -> (Vec<Hook>, Vec<Hook>) {
+    reading.hooks = Hooks::default();
+    if kind != engine::Kind::Http {
+        for key in HOOKS {
+            let why = "only HTTP scenarios have hooks, as for Artillery; a `function` step is called in every one";
+            section.without_effect(key, why, reading.findings);
+        }
+        return (Vec::new(), Vec::new());
+    }
+    reading.hooks = Hooks {
+        before_request: hook::all(section, "beforeRequest", reading),
+        after_response: hook::all(section, "afterResponse", reading),
+        on_error: hook::all(section, "onError", reading),
+    };
+    (hook::all(section, "beforeScenario", reading), hook::all(section, "afterScenario", reading))
+}
+
+/// What hooks see of a scenario, if there are any.
+fn written(node: &Node, reading: &Reading<'_>) -> Arc<Value> {
+    Arc::new(if reading.functions == Functions::Called { node.to_value() } else { Value::Null })
+}
+
+/// The engine of a scenario, unless it is none that there is.
+fn engine_of(
+    section: &mut Section<'_>,
+    whose: &str,
+    default: Option<&str>,
+    reading: &mut Reading<'_>,
+) -> Option<engine::Kind> {
+    let node = section.take("engine");
+    let name = node.and_then(Node::as_text).or(default).unwrap_or("http");
+    let kind = engine::Kind::named(name);
+    if kind.is_none() {
+        let beside = match closest(name, engine::Kind::NAMES.into_iter()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "there are http, socketio and ws".to_owned(),
+        };
+        let span = node.map_or_else(|| section.span(), |node| node.span);
+        reading.findings.error(span, format!("{whose} needs the engine `{name}`"), &beside);
+    }
+    kind
 }
 
 /// In hundredths, rounded up, as Artillery deals its users out.
@@ -172,27 +242,23 @@ fn weight(node: &Node, seed: Seed<'_>, reading: &mut Reading<'_>) -> u64 {
 }
 
 /// `before` and `after`: a flow that runs once.
-pub(super) fn once(node: &Node, what: &'static str, engine: Option<&str>, reading: &mut Reading<'_>) -> Option<Flow> {
+pub(super) fn once(
+    node: &Node,
+    what: &'static str,
+    engine: Option<&str>,
+    reading: &mut Reading<'_>,
+) -> Option<Scenario> {
     // Some scripts have a list with one scenario here.
     let node = one_or_more(node).first()?;
     let mut section = Section::of(node, what, reading.findings)?;
-    if !is_http(&mut section, what, engine, reading) {
-        return None;
-    }
-    let flow = section.take("flow");
+    let acted = acted(&mut section, what, engine, reading);
     section.take("name");
-    for hook in HOOKS {
-        if let Some(entry) = section.entry(hook) {
-            reading.refuse_hook(entry);
-        }
-    }
     let span = section.span();
+    let (Acted { flow, engine, connect }, missing) = acted?;
     let slips = section.end(reading.findings);
-    let Some(flow) = flow else {
-        if !slips.contains(&"flow") {
-            reading.findings.error(span, format!("{what} has no `flow`"), "a list of steps");
-        }
-        return None;
-    };
-    Some(flow::read(flow, reading))
+    if missing && !slips.contains(&"flow") {
+        reading.findings.error(span, format!("{what} has no `flow`"), "a list of steps");
+    }
+    let written = written(node, reading);
+    (!missing).then(|| Scenario { name: what.to_owned(), weight: 0, flow, engine, written, connect, span })
 }

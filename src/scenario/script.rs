@@ -8,13 +8,15 @@ use serde_json::Value;
 
 use super::config;
 use super::endpoint::Endpoints;
+use super::engine::{self, Engine};
 use super::finding::Findings;
-use super::flow::Flow;
+use super::flow::{Connect, Flow};
+use super::hook::{Hooks, Processor};
 use super::node::Node;
 use super::payload::Payload;
 use super::phase::Phase;
 use super::plugins::Plugins;
-use super::request::Reading;
+use super::request::{Functions, Reading};
 use super::scenarios::{self, Seed, once};
 use super::section::Section;
 use super::settings::Http;
@@ -30,9 +32,11 @@ pub struct Script {
     /// What virtual users do.
     pub scenarios: Vec<Scenario>,
     /// What is done once before all users.
-    pub before: Option<Flow>,
+    pub before: Option<Scenario>,
     /// What is done once after all users.
-    pub after: Option<Flow>,
+    pub after: Option<Scenario>,
+    /// Where the functions are that hooks call.
+    pub processor: Option<Processor>,
     /// Variables of which every user gets one of the values.
     pub variables: Vec<(String, Vec<Value>)>,
     /// Variables that all users share.
@@ -60,6 +64,12 @@ pub struct Scenario {
     pub weight: u64,
     /// The steps.
     pub flow: Flow,
+    /// The protocol that it speaks.
+    pub engine: Engine,
+    /// The scenario as it is written, which is what hooks see.
+    pub written: Arc<Value>,
+    /// How its users are connected, if it says so.
+    pub connect: Option<Connect>,
     /// Where it is written.
     pub span: Span,
 }
@@ -106,7 +116,10 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
         target: config.target.as_deref().unwrap_or_default(),
         expect: config.plugins.expect.is_some(),
         expect_200: config.plugins.expect.is_some_and(|expect| expect.expect_200),
-        processor: config.processor.is_some(),
+        functions: if config.names_processor { Functions::Unused } else { Functions::Missing },
+        engines: &config.engines,
+        engine: engine::Kind::Http,
+        hooks: Hooks::default(),
         endpoints: &mut endpoints,
         requests: 0,
         findings,
@@ -119,8 +132,8 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
     }
     let before = before.and_then(|node| once(node, "`before`", config.engine, &mut reading));
     let after = after.and_then(|node| once(node, "`after`", config.engine, &mut reading));
-    let requests = reading.requests;
-    config.look_back(findings);
+    let (requests, calls) = (reading.requests, reading.functions == Functions::Called);
+    config.look_back(&scenarios, calls, findings);
     Some(Script {
         shared: Arc::new(config.shared(around)),
         target: config.target?,
@@ -128,6 +141,7 @@ pub fn read(root: &Node, around: Surroundings<'_>, findings: &mut Findings) -> O
         scenarios,
         before,
         after,
+        processor: config.processor,
         variables: config.variables,
         payloads: config.payloads.drawn,
         http: config.http,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::path::Path;
 
@@ -16,13 +16,15 @@ use super::path::Path;
 pub struct Variables {
     shared: Arc<HashMap<String, Value>>,
     own: Vec<(Box<str>, Value)>,
+    /// How often something changed.
+    version: u64,
 }
 
 impl Variables {
     /// Variables on top of those that all users share.
     #[must_use]
     pub const fn over(shared: Arc<HashMap<String, Value>>) -> Self {
-        Self { shared, own: Vec::new() }
+        Self { shared, own: Vec::new(), version: 0 }
     }
 
     /// The value of a name.
@@ -39,6 +41,7 @@ impl Variables {
 
     /// Gives a name a value.
     pub fn set(&mut self, name: &str, value: Value) {
+        self.version += 1;
         match self.own.iter_mut().find(|(own, _)| **own == *name) {
             Some((_, slot)) => *slot = value,
             None => self.own.push((name.into(), value)),
@@ -47,7 +50,34 @@ impl Variables {
 
     /// Takes a name away, unless all users share it.
     pub fn forget(&mut self, name: &str) {
+        self.version += 1;
         self.own.retain(|(own, _)| **own != *name);
+    }
+
+    /// A number that is another one after every change.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// All names but `without`, with their values.
+    #[must_use]
+    pub fn all(&self, without: &[&str]) -> Map<String, Value> {
+        let shared = self.shared.iter().filter(|(name, _)| !without.contains(&name.as_str()));
+        let mut all: Map<String, Value> = shared.map(|(name, value)| (name.clone(), value.clone())).collect();
+        all.extend(self.own.iter().map(|(name, value)| (String::from(&**name), value.clone())));
+        all
+    }
+
+    /// Takes over what somebody has made of all names: changed, new, and gone.
+    pub fn replace(&mut self, all: &Map<String, Value>) {
+        self.version += 1;
+        self.own.retain(|(name, _)| all.contains_key(&**name));
+        for (name, value) in all {
+            if self.named(name) != Some(value) {
+                self.set(name, value.clone());
+            }
+        }
     }
 
     /// What this user has of its own.
@@ -72,5 +102,23 @@ mod tests {
         assert_eq!(variables.get(&Path::parse("target.x.b")), None);
         variables.forget("target");
         assert_eq!(variables.named("target"), Some(&json!("http://h")));
+    }
+
+    #[test]
+    fn what_others_make_of_it_is_taken_over() {
+        let shared =
+            Arc::new(HashMap::from([("target".to_owned(), json!("http://h")), ("$env".to_owned(), json!({}))]));
+        let mut variables = Variables::over(shared);
+        variables.set("old", json!(1));
+        variables.set("kept", json!([1]));
+        let mut all = variables.all(&["$env"]);
+        assert_eq!(all.len(), 3);
+        all.remove("old");
+        all.insert("new".into(), json!({"a": 1}));
+        let version = variables.version();
+        variables.replace(&all);
+        assert!(variables.version() > version);
+        assert_eq!(variables.own().map(|(name, _)| name).collect::<Vec<_>>(), ["kept", "new"]);
+        assert_eq!((variables.named("old"), variables.named("$env")), (None, Some(&json!({}))));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use self::environment::Environment;
 use self::server::Server;
 use super::{folder as folder_of_results, run_with_load, signals};
-use crate::cli::{Console, Demo, Run, RunWithLoad};
+use crate::cli::{Console, Demo, Processing, Run, RunWithLoad};
 use crate::clock::Clock;
 use crate::problem::{Exit, Problem};
 use crate::process::find;
@@ -67,6 +67,7 @@ fn script(wish: &Demo, url: &str) -> Wanted {
 fn show(wish: &Demo, script: Wanted, pid: i32, results: &Path) -> Result<(), Problem> {
     run_with_load::run(&RunWithLoad {
         run: Run {
+            processing: Processing::default(),
             script,
             output: None,
             recording: None,

@@ -29,10 +29,13 @@
 //! | `user` | `number`, `phase`, `scenario`, `due`, `began`, `ended`, `state` (`active`, `completed`, `failed`, `skipped`, `abandoned`) |
 //! | `window` | `id`, `began`, `ended`, `first`, `last` (thing counted), `requests` (begun), `first_request`, `last_request`: ten seconds of the wall clock |
 //! | `counter` | `window`, `kind` (`error`, `endpoint error`, `plugin`), `endpoint` (-1 for none), `name`, `count` |
+//! | `rate` | `window`, `name`, `count`, `first`, `last` (time it happened): of sockets and hooks |
+//! | `measure` | `window`, `name`, `shortest`, `longest` (ns), `counts` (JSON, pairs of µs and how often): of sockets and hooks |
 //! | `failure` | `kind` (0, 1, …), `example` (0, 1, …), `scenario`, `step`, `endpoint`, `what`, `code`, `count` of the kind, `moment`, `user`, `phase`, `request`, `status`, `headers` (JSON, pairs), `body`, `detail`, `timings` (JSON, ns): a few examples of each kind |
 //!
 //! `PRAGMA application_id` is `0x70797066` ("pypf"), `PRAGMA user_version` the version of this schema: [`SCHEMA`]. Schema 1
-//! had neither `phase` nor `cpu` nor `run.sampler_cpu`, schema 2 had no load; their files can still be read.
+//! had neither `phase` nor `cpu` nor `run.sampler_cpu`, schema 2 had no load,
+//! schema 3 neither `rate` nor `measure`; their files can still be read.
 
 mod flights;
 mod read;
@@ -50,7 +53,7 @@ pub use write::RecordingFile;
 use crate::problem::Advice;
 
 /// The version of the schema that this file writes, and the newest that it reads.
-pub const SCHEMA: i32 = 3;
+pub const SCHEMA: i32 = 4;
 
 /// The oldest version of the schema that can be read.
 pub const OLDEST: i32 = 1;
@@ -85,6 +88,10 @@ const TABLES: &str = "
                          requests INTEGER, first_request INTEGER, last_request INTEGER);
     CREATE TABLE counter (window INTEGER, kind TEXT, endpoint INTEGER, name TEXT, count INTEGER,
                           PRIMARY KEY (window, kind, endpoint, name)) WITHOUT ROWID;
+    CREATE TABLE rate (window INTEGER, name TEXT, count INTEGER, first INTEGER, last INTEGER,
+                       PRIMARY KEY (window, name)) WITHOUT ROWID;
+    CREATE TABLE measure (window INTEGER, name TEXT, shortest INTEGER, longest INTEGER, counts TEXT,
+                          PRIMARY KEY (window, name)) WITHOUT ROWID;
     CREATE TABLE failure (kind INTEGER, example INTEGER, scenario INTEGER, step TEXT, endpoint INTEGER, what TEXT,
                           code TEXT, count INTEGER, moment INTEGER, user INTEGER, phase INTEGER, request TEXT,
                           status INTEGER, headers TEXT, body TEXT, detail TEXT, timings TEXT,

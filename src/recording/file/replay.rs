@@ -3,6 +3,8 @@
 //! Rows are read as a stream and not kept. They count in the window whose time they fall into; only what was on the edge of two
 //! may have been counted in the other one while the run went on. As everywhere in this module, nothing is believed.
 
+mod windows;
+
 use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,8 +12,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use rusqlite::{Connection, Row, Rows};
 use serde_json::Value;
 
+use self::windows::{read_counters, read_windows};
 use super::super::traffic::failures::{EXAMPLES, MOST_KINDS};
-use super::super::traffic::log::{RequestRow, UserRow, UserState, WindowRow};
+use super::super::traffic::log::{RequestRow, UserRow, UserState};
 use super::super::traffic::{
     EndpointLabel, Failure, FailureKind, Failures, Kept, Numbers, PhaseRun, Signature, Tally, Traffic, Window,
 };
@@ -35,16 +38,20 @@ pub fn read_traffic(path: &Path) -> Result<Option<Traffic>, FileError> {
     if schema < 3 {
         return Ok(None);
     }
-    read(&connection).map_err(|fault| fault.of(path))
+    read(&connection, schema).map_err(|fault| fault.of(path))
 }
 
-fn read(from: &Connection) -> Result<Option<Traffic>, Fault> {
+fn read(from: &Connection, schema: i32) -> Result<Option<Traffic>, Fault> {
     let Some(mut traffic) = read_load(from)? else { return Ok(None) };
     traffic.phases = read_plan(from)?;
     traffic.scenarios = read_scenarios(from)?;
     traffic.endpoints = read_endpoints(from)?;
-    let limits =
-        Limits { phases: traffic.phases.len(), scenarios: traffic.scenarios.len(), endpoints: traffic.endpoints.len() };
+    let limits = Limits {
+        phases: traffic.phases.len(),
+        scenarios: traffic.scenarios.len(),
+        endpoints: traffic.endpoints.len(),
+        named: schema >= 4,
+    };
     replay(from, &mut traffic, limits)?;
     traffic.failures = read_failures(from, traffic.failures.uncounted(), limits)?;
     Ok(Some(traffic))
@@ -56,6 +63,8 @@ struct Limits {
     phases: usize,
     scenarios: usize,
     endpoints: usize,
+    /// Whether rates and distributions by name are kept.
+    named: bool,
 }
 
 impl Limits {
@@ -208,57 +217,6 @@ impl<'a, T, F: FnMut(&Row<'_>) -> Result<(Moment, T), Fault>> Feed<'a, T, F> {
     }
 }
 
-fn read_windows(from: &Connection) -> Result<Vec<WindowRow>, Fault> {
-    let mut query = from.prepare(
-        "SELECT id, began, ended, first, last, requests, first_request, last_request FROM window ORDER BY id",
-    )?;
-    let windows = numbered(query.query([])?, "window", |row| {
-        let [first, last] = [row.get::<_, Option<i64>>(6)?, row.get(7)?].map(|known| known.map(moment));
-        Ok(WindowRow {
-            number: row.get(0)?,
-            began: moment(row.get(1)?),
-            ended: moment(row.get(2)?),
-            span: (moment(row.get(3)?), moment(row.get(4)?)),
-            requests: count(row.get(5)?)?,
-            requested: first.zip(last),
-            errors: [].into(),
-            endpoint_errors: [].into(),
-            counters: [].into(),
-        })
-    })?;
-    let is_sorted = windows.is_sorted_by_key(|window| window.began);
-    if !is_sorted || windows.iter().any(|window| window.ended < window.began) {
-        return Err(damaged("its windows are not in the order of time"));
-    }
-    Ok(windows)
-}
-
-fn read_counters(from: &Connection, mut window: WindowRow, limits: Limits) -> Result<WindowRow, Fault> {
-    let mut query = from.prepare_cached("SELECT kind, endpoint, name, count FROM counter WHERE window = ?1")?;
-    let mut rows = query.query([window.number])?;
-    let mut sums = Tally::default();
-    while let Some(row) = rows.next()? {
-        let (kind, name): (String, String) = (row.get(0)?, row.get(2)?);
-        let count = count(row.get(3)?)?;
-        match kind.as_str() {
-            "error" => *sums.errors.entry(name).or_default() = count,
-            "plugin" => *sums.counters.entry(name).or_default() = count,
-            "endpoint error" => {
-                let endpoint: u32 = row.get(1)?;
-                limits.check(0, None, Some(endpoint), "an error")?;
-                *sums.endpoint_errors.entry((endpoint, name)).or_default() = count;
-            }
-            other => return Err(damaged(format!("no counter is of the kind {other:?}"))),
-        }
-    }
-    // Added to an empty one, so that the bounds of a tally hold here as well.
-    let mut bounded = Tally::default();
-    bounded.add(&sums);
-    (window.errors, window.endpoint_errors, window.counters) =
-        (bounded.errors, bounded.endpoint_errors, bounded.counters);
-    Ok(window)
-}
-
 fn request(row: &Row<'_>, limits: Limits) -> Result<(Moment, RequestRow), Fault> {
     let at = |column| row.get::<_, Option<i64>>(column).map(|known| known.map(moment));
     let length = |column| row.get::<_, Option<i64>>(column).map(|known| known.map(nanos));
@@ -344,6 +302,8 @@ fn kind_of(row: &Row<'_>) -> Result<FailureKind, Fault> {
         "match" => FailureKind::Match(code),
         "expect" => FailureKind::Expect(code),
         "request" => FailureKind::Request(code),
+        "function" => FailureKind::Function(code),
+        "socket" => FailureKind::Socket(code),
         other => return Err(damaged(format!("no failure is of the kind {other:?}"))),
     })
 }

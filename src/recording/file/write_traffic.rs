@@ -116,6 +116,8 @@ fn upsert_users(to: &Transaction<'_>, rows: &[UserRow]) -> rusqlite::Result<()> 
 fn upsert_windows(to: &Transaction<'_>, rows: &[WindowRow]) -> rusqlite::Result<()> {
     let mut window = to.prepare_cached("INSERT OR REPLACE INTO window VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     let mut counter = to.prepare_cached("INSERT OR REPLACE INTO counter VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut rate = to.prepare_cached("INSERT OR REPLACE INTO rate VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut measure = to.prepare_cached("INSERT OR REPLACE INTO measure VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for row in rows {
         window.execute(params![
             row.number,
@@ -131,9 +133,17 @@ fn upsert_windows(to: &Transaction<'_>, rows: &[WindowRow]) -> rusqlite::Result<
         let by_endpoint = row.endpoint_errors.iter();
         let by_endpoint =
             by_endpoint.map(|((endpoint, code), count)| ("endpoint error", i64::from(*endpoint), code, count));
-        let counters = row.counters.iter().map(|(name, count)| ("plugin", NO_ENDPOINT, name, count));
+        let counters = row.named.counters.iter().map(|(name, count)| ("plugin", NO_ENDPOINT, name, count));
         for (kind, endpoint, name, count) in errors.chain(by_endpoint).chain(counters) {
             counter.execute(params![row.number, kind, endpoint, name, signed(*count)])?;
+        }
+        for (name, seen) in &row.named.rates {
+            rate.execute(params![row.number, name, signed(seen.count), at(seen.first), at(seen.last)])?;
+        }
+        for (name, latency) in &row.named.measures {
+            let counts: Value = latency.values().map(|(micros, count)| vec![micros, count]).collect();
+            let (shortest, longest) = (nanos(latency.min()), nanos(latency.max()));
+            measure.execute(params![row.number, name, shortest, longest, counts.to_string()])?;
         }
     }
     Ok(())
@@ -180,6 +190,8 @@ fn words(kind: &FailureKind) -> (&'static str, String) {
         FailureKind::Match(what) => ("match", what.clone()),
         FailureKind::Expect(what) => ("expect", what.clone()),
         FailureKind::Request(code) => ("request", code.clone()),
+        FailureKind::Function(code) => ("function", code.clone()),
+        FailureKind::Socket(code) => ("socket", code.clone()),
     }
 }
 

@@ -31,6 +31,10 @@ pub enum FailureKind {
     Expect(String),
     /// The request could not be made.
     Request(String),
+    /// A function of the processor failed.
+    Function(String),
+    /// A socket could not be opened.
+    Socket(String),
 }
 
 /// One kind of failure.

@@ -75,6 +75,28 @@ impl Latency {
         self.histogram.as_ref().map_or(0.0, |histogram| histogram.mean())
     }
 
+    /// Its values with how often there is each, in microseconds, as exact as it keeps them.
+    pub fn values(&self) -> impl Iterator<Item = (u64, u64)> {
+        let values = self.histogram.iter().flat_map(|histogram| histogram.iter_recorded());
+        values.map(|value| (value.value_iterated_to(), value.count_since_last_iteration()))
+    }
+
+    /// One of such values, between the shortest and the longest; `None` when they cannot be those of any.
+    #[must_use]
+    pub fn of_values(values: &[(u64, u64)], shortest: Duration, longest: Duration) -> Option<Self> {
+        if values.is_empty() {
+            return Some(Self::default());
+        }
+        if shortest > longest {
+            return None;
+        }
+        let mut histogram = empty();
+        for (micros, count) in values {
+            histogram.record_n((*micros).clamp(1, HIGHEST), u32::try_from(*count).ok()?).ok()?;
+        }
+        Some(Self { histogram: Some(Box::new(histogram)), bounds: Some((shortest, longest)) })
+    }
+
     /// How many values are longer than a bound, to the histogram's precision.
     #[must_use]
     pub fn count_above(&self, bound: Duration) -> u64 {

@@ -2,13 +2,13 @@
 //!
 //! The numbers that a run ends with are sums; rows answer the questions that nobody has asked yet. Replayed in their order
 //! they give the same sums as the run itself, histogram by histogram. What is only counted and has no row of its own (errors,
-//! counters of plugins) is kept window by window. Nothing here knows who collects rows or where they are written.
+//! what is counted and measured by name) is kept window by window. Nothing here knows who collects rows or where they are written.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{EndpointLabel, Exchange, Kept, Outcome, PhaseRun, SeriesKey, Signature, Tally};
+use super::{EndpointLabel, Exchange, Kept, Named, Outcome, PhaseRun, SeriesKey, Signature, Tally};
 use crate::clock::Moment;
 use crate::recording::Phase;
 
@@ -81,7 +81,7 @@ impl RequestRow {
             ended: self.done,
             first_byte: sent.map(|sent| self.head.unwrap_or(self.done).since(sent)),
             from_send: sent.map(|sent| self.done.since(sent)),
-            from_due: self.done.since(self.due),
+            from_due: (sent.is_some() || self.error.is_some()).then(|| self.done.since(self.due)),
             queued: Some(self.queued).filter(|queued| !queued.is_zero()),
             dns: self.dns,
             connect: self.connect,
@@ -173,7 +173,7 @@ impl UserRow {
 }
 
 /// What is counted in one window and has no row of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WindowRow {
     /// Its number, from 0.
     pub number: u32,
@@ -191,8 +191,8 @@ pub struct WindowRow {
     pub errors: BTreeMap<String, u64>,
     /// Errors by endpoint and code.
     pub endpoint_errors: BTreeMap<(u32, String), u64>,
-    /// Counters of plugins.
-    pub counters: BTreeMap<String, u64>,
+    /// What plugins, engines and hooks count and measure.
+    pub named: Named,
 }
 
 impl WindowRow {
@@ -208,7 +208,7 @@ impl WindowRow {
             requested: tally.requested,
             errors: tally.errors.clone(),
             endpoint_errors: tally.endpoint_errors.clone(),
-            counters: tally.counters.clone(),
+            named: tally.named.clone(),
         })
     }
 
@@ -219,7 +219,7 @@ impl WindowRow {
         tally.requested = self.requested;
         tally.errors = self.errors;
         tally.endpoint_errors = self.endpoint_errors;
-        tally.counters = self.counters;
+        tally.named = self.named;
     }
 }
 
@@ -271,7 +271,7 @@ pub struct FailureRows {
 }
 
 /// What came since the batch before, and what changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Requests that ended.
     pub requests: Vec<RequestRow>,

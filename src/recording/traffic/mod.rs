@@ -7,6 +7,7 @@ pub(in crate::recording) mod failures;
 pub mod flights;
 mod latency;
 pub mod log;
+pub mod named;
 mod numbers;
 mod progress;
 mod series;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 pub use failures::{Failure, FailureKind, Failures, Kept, Signature};
 pub use latency::Latency;
+pub use named::{Named, Rate};
 pub use numbers::{EndpointNumbers, Numbers, Summary};
 pub use progress::Progress;
 pub use series::{Exchange, Outcome, Series, SeriesKey};
@@ -86,7 +88,16 @@ pub struct EndpointLabel {
     pub metric: Option<String>,
 }
 
+/// What stands in the place of a method for what is no request: events and messages.
+const MESSAGES: [&str; 3] = ["EMIT", "SEND", "WAIT"];
+
 impl EndpointLabel {
+    /// Whether it is a message of Socket.IO or WebSocket, and no request.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        MESSAGES.contains(&self.method.as_str())
+    }
+
     /// The name, or method and address; what sounds like a secret in it is hidden.
     #[must_use]
     pub fn label(&self) -> String {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::EndpointLabel;
 use super::latency::Latency;
-use super::series::Series;
+use super::named::{EMITTED, Rate, SENT};
+use super::series::{Series, SeriesKey};
 use super::tally::{Tally, Users};
 use crate::clock::Moment;
 
@@ -75,8 +76,14 @@ pub struct Numbers {
     pub codes: BTreeMap<u16, u64>,
     /// Errors by code.
     pub errors: BTreeMap<String, u64>,
-    /// Counters of plugins.
+    /// Counters of plugins, engines and hooks.
     pub counters: BTreeMap<String, u64>,
+    /// Theirs of times a second.
+    pub rates: BTreeMap<String, f64>,
+    /// Messages that were sent over sockets.
+    pub messages: Option<Rate>,
+    /// Their distributions, as if all were milliseconds.
+    pub measures: BTreeMap<String, Summary>,
     /// Bytes of bodies received.
     pub bytes: u64,
     /// From sending to the head of the answer; timeouts are in it.
@@ -110,7 +117,12 @@ impl Numbers {
         let mut endpoints: BTreeMap<String, (EndpointNumbers, Series)> = BTreeMap::new();
         let mut all = Series::default();
         let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
-        for (key, series) in tally.series.iter().filter(|(_, series)| series.count > 0) {
+        let is_message = |endpoint: u32| {
+            let label = usize::try_from(endpoint).ok().and_then(|number| labels.get(number));
+            label.is_some_and(EndpointLabel::is_message)
+        };
+        let is_request = |(key, series): &(&SeriesKey, &Series)| series.count > 0 && !is_message(key.endpoint);
+        for (key, series) in tally.series.iter().filter(is_request) {
             all.add(series);
             if let Some(class) = key.outcome.class() {
                 classes.entry(class).or_default().add(&series.first_byte);
@@ -119,7 +131,8 @@ impl Numbers {
             endpoints.entry(name).or_default().1.add(series);
         }
         // An answer counts from its head on, as in Artillery, although nobody had the use of it.
-        for ((endpoint, status), count) in tally.codes.iter().chain(&tally.broken) {
+        let answers = tally.codes.iter().chain(&tally.broken).filter(|((endpoint, _), _)| !is_message(*endpoint));
+        for ((endpoint, status), count) in answers {
             *codes.entry(*status).or_default() += count;
             if let Some(name) = metric(*endpoint) {
                 *endpoints.entry(name).or_default().0.codes.entry(*status).or_default() += count;
@@ -145,7 +158,15 @@ impl Numbers {
             requested: tally.requested,
             codes,
             errors: tally.errors.clone(),
-            counters: tally.counters.clone(),
+            counters: tally.named.counters.clone(),
+            rates: tally.named.rates.iter().map(|(name, rate)| (name.clone(), rate.per_second())).collect(),
+            messages: messages(tally),
+            measures: tally
+                .named
+                .measures
+                .iter()
+                .filter_map(|(name, measure)| Some((name.clone(), Summary::of(measure)?)))
+                .collect(),
             bytes: tally.bytes,
             first_byte: Summary::of(&all.first_byte),
             by_class: classes.iter().filter_map(|(class, latency)| Some((*class, Summary::of(latency)?))).collect(),
@@ -166,6 +187,25 @@ impl Numbers {
         self.codes.values().sum()
     }
 
+    /// Answers by status as Artillery 1 has them, to whom a message that was sent is an answer of the status 0.
+    #[must_use]
+    pub fn classic_codes(&self) -> BTreeMap<u16, u64> {
+        let mut codes = self.codes.clone();
+        if let Some(messages) = self.messages {
+            *codes.entry(0).or_default() += messages.count;
+        }
+        codes
+    }
+
+    /// Requests begun as Artillery 1 counts them, messages among them, and when the first and the last of them began.
+    #[must_use]
+    pub fn classic_requests(&self) -> (u64, Option<(Moment, Moment)>) {
+        let Some(messages) = self.messages else { return (self.requests, self.requested) };
+        let sent = (messages.first, messages.last);
+        let both = self.requested.map_or(sent, |(first, last)| (first.min(sent.0), last.max(sent.1)));
+        (self.requests + messages.count, Some(both))
+    }
+
     /// Whether nothing was counted.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -181,9 +221,41 @@ impl Numbers {
     }
 }
 
+/// Messages that were sent over sockets of any kind.
+fn messages(tally: &Tally) -> Option<Rate> {
+    let rates = [EMITTED, SENT].into_iter().filter_map(|[_, rate]| tally.named.rates.get(rate)).copied();
+    rates.reduce(|mut one, other| {
+        one.add(other);
+        one
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_no_request_but_to_artillery_1() {
+        let mut tally = Tally::default();
+        let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000);
+        tally.begin(at(2));
+        tally.named.happened(EMITTED[1], at(1));
+        tally.named.happened(SENT[1], at(4));
+        let key = SeriesKey { phase: 0, scenario: 0, endpoint: 0, outcome: super::super::Outcome::Status(0) };
+        tally.codes.insert((0, 0), 2);
+        tally.series.entry(key).or_default().count = 2;
+        let label = EndpointLabel {
+            method: "EMIT".into(),
+            path: "hello".into(),
+            query: String::new(),
+            name: None,
+            metric: None,
+        };
+        let numbers = Numbers::of(&tally, &[label]);
+        assert_eq!((numbers.requests, numbers.responses(), numbers.codes.len()), (1, 0, 0));
+        assert_eq!(numbers.classic_codes(), [(0, 2)].into());
+        assert_eq!(numbers.classic_requests(), (3, Some((at(1), at(4)))));
+    }
 
     #[test]
     fn an_answer_that_broke_off_counts_from_its_head_on() {

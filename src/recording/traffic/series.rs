@@ -107,8 +107,8 @@ pub struct Exchange {
     pub first_byte: Option<Duration>,
     /// From sending to the end.
     pub from_send: Option<Duration>,
-    /// From when it was due to the end.
-    pub from_due: Duration,
+    /// From when it was due to the end; `None` for a message that nothing was to come back for.
+    pub from_due: Option<Duration>,
     /// Waiting for a free socket, if that took any time.
     pub queued: Option<Duration>,
     /// Looking up a name, if that was done.

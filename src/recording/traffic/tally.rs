@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use foldhash::fast::RandomState;
 
 use super::latency::Latency;
+use super::named::{MOST_NAMES, Named, OTHER, bump};
 use super::series::{Exchange, Outcome, Series, SeriesKey};
 use crate::clock::Moment;
 
@@ -23,10 +24,8 @@ const MOST_APART: usize = 16;
 const MOST_PAIRS: usize = 4096;
 /// Emptied sets of histograms that are worth their memory.
 const MOST_EMPTIED: usize = 64;
-/// Different error codes; further ones are counted as [`OTHER`].
-const MOST_CODES: usize = 500;
-/// What error codes and counters beyond the bound are counted as.
-const OTHER: &str = "(other)";
+/// Different error codes of endpoints; further ones are counted as [`OTHER`].
+const MOST_CODES: usize = MOST_NAMES;
 
 /// Virtual users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,8 +81,8 @@ pub struct Tally {
     pub errors: BTreeMap<String, u64>,
     /// Errors by endpoint and code.
     pub endpoint_errors: BTreeMap<(u32, String), u64>,
-    /// Counters of plugins.
-    pub counters: BTreeMap<String, u64>,
+    /// What plugins, engines and hooks count and measure.
+    pub named: Named,
     /// How long users that came to their end took.
     pub sessions: Latency,
     /// How late users began.
@@ -126,8 +125,8 @@ impl Tally {
         }
         let series = self.series_of(key);
         series.count += 1;
-        series.from_due.record(exchange.from_due);
         let parts = [
+            (&mut series.from_due, exchange.from_due),
             (&mut series.first_byte, exchange.first_byte),
             (&mut series.from_send, exchange.from_send),
             (&mut series.queued, exchange.queued),
@@ -199,10 +198,10 @@ impl Tally {
         *sum = sum.saturating_add(by);
     }
 
-    /// Adds to a counter of a plugin.
+    /// Adds to a counter of a plugin or an engine.
     pub fn count(&mut self, name: &str, by: u64, now: Moment) {
         self.touch(now);
-        bump(&mut self.counters, name, by);
+        self.named.count(name, by);
     }
 
     /// Adds all of another one.
@@ -240,9 +239,7 @@ impl Tally {
         for (key, count) in &other.endpoint_errors {
             self.endpoint_error(key.clone(), *count);
         }
-        for (name, count) in &other.counters {
-            bump(&mut self.counters, name, *count);
-        }
+        self.named.add(&other.named);
         self.sessions.add(&other.sessions);
         self.lateness.add(&other.lateness);
     }
@@ -287,17 +284,6 @@ fn bump_pair(counts: &mut BTreeMap<(u32, u16), u64>, key: (u32, u16), by: u64) {
     *count = count.saturating_add(by);
 }
 
-/// Adds to a named counter; to one for all others when there are too many names.
-fn bump(counters: &mut BTreeMap<String, u64>, name: &str, by: u64) {
-    if let Some(count) = counters.get_mut(name) {
-        *count = count.saturating_add(by);
-        return;
-    }
-    let full = counters.len() >= MOST_CODES;
-    let count = counters.entry(if full { OTHER } else { name }.to_owned()).or_default();
-    *count = count.saturating_add(by);
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -309,7 +295,7 @@ mod tests {
             ended: Moment::from_nanos(0),
             first_byte: None,
             from_send: None,
-            from_due: Duration::from_millis(1),
+            from_due: Some(Duration::from_millis(1)),
             queued: None,
             dns: None,
             connect: None,

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::figures::{clip, counted, decimals, float, share, short};
-use super::{LoadReport, failed, hints, ours};
+use super::{LoadReport, failed, hints, ours, sockets};
 use crate::recording::traffic::{EndpointLabel, Latency, Outcome, Series, SeriesKey, Summary, Tally, Traffic, Users};
 use crate::report::table::Table;
 
@@ -33,6 +33,8 @@ pub(super) fn text(report: &LoadReport<'_>) -> String {
     let sections = [
         phases(traffic),
         endpoints(&rows),
+        sockets::text(report),
+        sockets::functions(report),
         hints::waits(traffic, &rows),
         failed::text(traffic),
         users(report),
@@ -223,7 +225,7 @@ The driver used 2 s of CPU in 138.8 s: 1 % of one core.
         let waited = Duration::from_secs(1);
         let mut queued = exchange(12);
         queued.queued = Some(waited);
-        queued.from_due += waited;
+        queued.from_due = queued.from_due.map(|due| due + waited);
         for _ in 0..50 {
             sample.exchange(0, Outcome::Status(200), &queued);
         }

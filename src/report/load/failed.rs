@@ -66,6 +66,8 @@ fn name(kind: &FailureKind) -> String {
         FailureKind::Match(what) => format!("match of {}", clip(what, 50)),
         FailureKind::Expect(what) => format!("expectation {}", clip(what, 50)),
         FailureKind::Request(what) => format!("no request: {}", clip(what, 50)),
+        FailureKind::Function(what) => format!("function: {}", clip(what, 50)),
+        FailureKind::Socket(what) => format!("not connected: {}", clip(what, 50)),
     }
 }
 
@@ -77,6 +79,18 @@ fn meaning(kind: &FailureKind) -> &'static str {
         FailureKind::Match(_) => "The answer holds another value than the script asks for.",
         FailureKind::Expect(_) => "The answer is not what the script expects.",
         FailureKind::Request(_) => "The step could not be made into a request, and nothing was sent.",
+        FailureKind::Function(_) => "A function of the script's processor failed, or there is none of that name.",
+        FailureKind::Socket(code) => of_socket(code),
+    }
+}
+
+fn of_socket(code: &str) -> &'static str {
+    match code {
+        "xhr poll error" => {
+            "The server did not answer the first request as a Socket.IO server does. Is the path right?"
+        }
+        "timeout" => "The server did not let the user in while there was time.",
+        _ => "The socket was not opened: the server refused it, or could not be reached.",
     }
 }
 

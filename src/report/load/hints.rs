@@ -98,6 +98,9 @@ fn authorization(out: &mut String, report: &LoadReport<'_>) {
         counted(report.numbers.responses(), "answer"),
     );
     wrap(out, &sentence);
+    for doubt in report.doubts.iter().take(MOST_WAITS) {
+        wrap(out, &format!("{doubt}."));
+    }
 }
 
 /// Errors that all took the same round time were made by a clock.

@@ -20,7 +20,8 @@ pub(super) fn whole(report: &LoadReport<'_>) -> Value {
 
 fn part(report: &LoadReport<'_>, numbers: &Numbers, ended: Moment) -> Value {
     let codes: Map<String, Value> =
-        numbers.codes.iter().map(|(code, count)| (code.to_string(), Value::from(*count))).collect();
+        numbers.classic_codes().iter().map(|(code, count)| (code.to_string(), Value::from(*count))).collect();
+    let (requests, requested) = numbers.classic_requests();
     let scenarios: Map<String, Value> = numbers
         .created_by
         .iter()
@@ -28,17 +29,17 @@ fn part(report: &LoadReport<'_>, numbers: &Numbers, ended: Moment) -> Value {
         .collect();
     let metrics = Metrics::of(numbers, &report.names);
     let time = jiff::Timestamp::from_millisecond(i64::try_from(millis(report.traffic, ended)).unwrap_or_default());
-    let seconds = numbers.requested.map_or(0.0, |(first, last)| last.since(first).as_secs_f64());
+    let seconds = requested.map_or(0.0, |(first, last)| last.since(first).as_secs_f64());
     json!({
         "timestamp": time.unwrap_or_default().to_string(),
         "scenariosCreated": numbers.users.created,
         "scenariosCompleted": numbers.users.completed,
         "scenariosAvoided": numbers.users.skipped,
-        "requestsCompleted": numbers.responses(),
+        "requestsCompleted": numbers.classic_codes().values().sum::<u64>(),
         "latency": times(numbers.first_byte.as_ref()),
         "rps": {
-            "count": numbers.requests,
-            "mean": json_number(tenths(share(super::figures::float(numbers.requests), seconds.max(1.0)))),
+            "count": requests,
+            "mean": json_number(tenths(share(super::figures::float(requests), seconds.max(1.0)))),
         },
         "scenarioDuration": times(numbers.sessions.as_ref()),
         "scenarioCounts": scenarios,

@@ -53,6 +53,12 @@ impl Metrics {
         for (name, count) in &numbers.counters {
             metrics.count(name, *count);
         }
+        for (name, rate) in &numbers.rates {
+            metrics.rates.insert(cut(name), whole(*rate));
+        }
+        for (name, summary) in &numbers.measures {
+            metrics.set(name, Some(summary));
+        }
         for (name, endpoint) in &numbers.endpoints {
             metrics.add_endpoint(names.namespace, name, endpoint);
         }

@@ -15,6 +15,7 @@ mod listing;
 mod metrics;
 mod ours;
 pub mod progress;
+mod sockets;
 mod summary;
 
 pub use apdex::Apdex;
@@ -54,6 +55,7 @@ pub struct LoadReport<'a> {
     names: Names<'a>,
     by_endpoint: &'a ByEndpoint,
     labels: &'a [(&'static str, String)],
+    doubts: &'a [String],
 }
 
 impl<'a> LoadReport<'a> {
@@ -69,13 +71,20 @@ impl<'a> LoadReport<'a> {
         let names = Names { scenarios: &traffic.scenarios, namespace: &plugins.by_endpoint.namespace, extended };
         let metrics = Metrics::of(&numbers, &names);
         let checked = check(&plugins.ensure, &metrics);
-        Self { traffic, numbers, metrics, checked, names, by_endpoint: &plugins.by_endpoint, labels: &[] }
+        Self { traffic, numbers, metrics, checked, names, by_endpoint: &plugins.by_endpoint, labels: &[], doubts: &[] }
     }
 
     /// The same under what the run is called: `name`, `tags`, `note`.
     #[must_use]
     pub fn labelled(mut self, labels: &'a [(&'static str, String)]) -> Self {
         self.labels = labels;
+        self
+    }
+
+    /// The same with what is doubtful in functions that are to put a token on requests.
+    #[must_use]
+    pub fn doubting(mut self, doubts: &'a [String]) -> Self {
+        self.doubts = doubts;
         self
     }
 

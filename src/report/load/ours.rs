@@ -197,6 +197,8 @@ fn failure(traffic: &Traffic, signature: &Signature, kept: &Kept) -> Value {
         FailureKind::Match(what) => ("match", None, Some(what)),
         FailureKind::Expect(what) => ("expect", None, Some(what)),
         FailureKind::Request(what) => ("request", None, Some(what)),
+        FailureKind::Function(what) => ("function", None, Some(what)),
+        FailureKind::Socket(what) => ("socket", None, Some(what)),
     };
     let scenario = signature.scenario.and_then(|number| traffic.scenarios.get(usize::from(number)));
     let endpoint = signature.endpoint.and_then(|number| traffic.endpoints.get(usize::try_from(number).ok()?));

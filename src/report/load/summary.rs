@@ -1,6 +1,6 @@
 //! The summary at the end of a run, in the layout of Artillery 1 that teams keep in their documents.
 //!
-//! `Requests completed` are answers; `Mean response/sec` is requests begun over the time from the first one to the end of
+//! `Requests completed` are answers, and messages that were sent over sockets, which have the code 0; `Mean response/sec` is requests begun over the time from the first one to the end of
 //! the run, as in 1.x. Numbers are rounded as 1.x rounds them and end in no zero.
 
 use std::fmt::Write;
@@ -21,12 +21,14 @@ const MOST_ERRORS: usize = 40;
 /// The summary, `All virtual users finished` first.
 pub(super) fn text(report: &LoadReport<'_>, zone: &TimeZone) -> String {
     let (traffic, numbers) = (report.traffic, &report.numbers);
+    let codes = numbers.classic_codes();
+    let completed: u64 = codes.values().sum();
     let mut out = String::new();
     let _ = writeln!(out, "{}", ending(traffic));
     let _ = writeln!(out, "Summary report @ {}", date(wall(traffic), zone));
     let _ = writeln!(out, "  Scenarios launched:  {}", numbers.users.created);
     let _ = writeln!(out, "  Scenarios completed: {}", numbers.users.completed);
-    let _ = writeln!(out, "  Requests completed:  {}", numbers.responses());
+    let _ = writeln!(out, "  Requests completed:  {completed}");
     let _ = writeln!(out, "  Mean response/sec: {}", decimals(rate(numbers, traffic), 2));
     response_times(&mut out, numbers);
     if !numbers.created_by.is_empty() {
@@ -37,8 +39,8 @@ pub(super) fn text(report: &LoadReport<'_>, zone: &TimeZone) -> String {
         let percent = share(float(*count) * 100.0, float(numbers.users.created));
         let _ = writeln!(out, "    {name}: {count} ({}%)", decimals(percent, 3));
     }
-    list(&mut out, "Codes", numbers.codes.iter().take(MOST_CODES));
-    let more: u64 = numbers.codes.values().skip(MOST_CODES).sum();
+    list(&mut out, "Codes", codes.iter().take(MOST_CODES));
+    let more: u64 = codes.values().skip(MOST_CODES).sum();
     if more > 0 {
         let _ = writeln!(out, "    (others): {more}");
     }
@@ -92,8 +94,9 @@ fn list<'a>(out: &mut String, heading: &str, counts: impl ExactSizeIterator<Item
 }
 
 fn rate(numbers: &Numbers, traffic: &Traffic) -> f64 {
-    let length = numbers.requested.map_or(Duration::ZERO, |(first, _)| traffic.ended.since(first));
-    share(float(numbers.requests), length.as_secs_f64())
+    let (requests, requested) = numbers.classic_requests();
+    let length = requested.map_or(Duration::ZERO, |(first, _)| traffic.ended.since(first));
+    share(float(requests), length.as_secs_f64())
 }
 
 fn wall(traffic: &Traffic) -> SystemTime {

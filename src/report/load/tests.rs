@@ -146,7 +146,7 @@ pub(super) fn exchange(millis: u64) -> Exchange {
         ended: at(1000 + millis),
         first_byte: Some(length),
         from_send: Some(length),
-        from_due: length,
+        from_due: Some(length),
         queued: None,
         dns: None,
         connect: None,

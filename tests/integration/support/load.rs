@@ -25,6 +25,7 @@ pub fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
 pub struct Load {
     dir: TempDir,
     text: Text,
+    command: &'static str,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -49,7 +50,7 @@ impl Load {
     fn with(text: Text) -> Load {
         let environment = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
         let environment = environment.map(|name| (name.to_owned(), String::new())).to_vec();
-        Load { dir: TempDir::new(), text, arguments: vec![SCRIPT.to_owned()], environment }
+        Load { dir: TempDir::new(), text, command: "run", arguments: vec![SCRIPT.to_owned()], environment }
     }
 
     /// One line more in the `config` of steps.
@@ -78,6 +79,12 @@ impl Load {
         self
     }
 
+    /// Another command than `run`.
+    pub fn command(mut self, command: &'static str) -> Load {
+        self.command = command;
+        self
+    }
+
     /// Further arguments.
     pub fn arguments<const N: usize>(mut self, arguments: [&str; N]) -> Load {
         self.arguments.extend(arguments.map(str::to_owned));
@@ -95,7 +102,7 @@ impl Load {
     pub fn start(self) -> UnderWay {
         let script = self.yaml();
         fs::write(self.dir.join(SCRIPT), &script).expect("the directory is ours");
-        let mut arguments = vec!["run".to_owned()];
+        let mut arguments = vec![self.command.to_owned()];
         arguments.extend(self.arguments.iter().cloned());
         if !self.arguments.iter().any(|argument| argument == "-o" || argument == "--output") {
             arguments.extend(["-o".to_owned(), REPORT.to_owned()]);

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use proptest::prelude::*;
 
-use super::super::super::traffic::log::{Batch, LoadHead, LoadState};
+use super::super::super::traffic::log::{Batch, LoadHead, LoadState, WindowRow};
 use super::super::super::{Mode, Recording, Run};
 use super::super::tests::Folder;
 use super::super::{RecordingFile, read as read_recording, read_flights};
@@ -151,7 +151,11 @@ impl Live {
                 }
             }
             Event::Error(endpoint, code) => self.window.error(&code, endpoint, now),
-            Event::Plugin(by) => self.window.count("plugins.expect.ok", by, now),
+            Event::Plugin(by) => {
+                self.window.count("plugins.expect.ok", by, now);
+                self.window.named.happened("socketio.emit_rate", now);
+                self.window.named.measure("socketio.response_time", Duration::from_nanos(by * 1_234_567));
+            }
             Event::Failure(status) => self.fail(status),
             Event::Window => self.close(),
             Event::Batch => self.append(false),
@@ -378,6 +382,7 @@ fn rows_that_no_run_can_have_are_damage() {
     live.take(Event::User(row, true));
     live.take(Event::Failure(404));
     live.take(Event::Error(Some(1), "EPIPE".into()));
+    live.take(Event::Plugin(3));
     live.append(true);
     drop(live);
     let whole = std::fs::read(folder.file()).expect("it is there");
@@ -399,6 +404,10 @@ fn rows_that_no_run_can_have_are_damage() {
         "DELETE FROM window",
         "UPDATE window SET ended = 0, began = 5",
         "UPDATE counter SET kind = 'luck'",
+        "UPDATE rate SET count = -1",
+        "UPDATE measure SET shortest = longest + 1",
+        "UPDATE measure SET counts = '[[1, 5000000000]]'",
+        "UPDATE measure SET counts = '[1, 2]'",
         "UPDATE failure SET example = 2",
         "UPDATE failure SET what = 'mood'",
         "UPDATE failure SET code = 'teapot'",
@@ -413,7 +422,7 @@ fn rows_that_no_run_can_have_are_damage() {
         connection.execute_batch(damage).expect(damage);
         drop(connection);
         let read = read_traffic(&folder.file());
-        assert!(matches!(read, Err(FileError::Damaged { .. })), "{damage}: {read:?}");
+        assert!(matches!(read, Err(FileError::Damaged { .. })), "{damage}: {:?}", read.map(|read| read.is_some()));
     }
 }
 

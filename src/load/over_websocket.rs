@@ -1,0 +1,292 @@
+//! Steps over WebSocket: connected, sent, waited for, and entered in the books.
+//!
+//! Every message that comes is counted and timed, whether a step waits for it or not; only what the script wants is looked into.
+
+use std::time::Duration;
+
+use ::http::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::answer::{self, Wanted};
+use super::hooks::What;
+use super::kept::At;
+use super::user::{Done, Failed, Line, Mind, User};
+use super::websocket::{self, Client, Ended, Event, Message, Wish};
+use crate::clock::Moment;
+use crate::recording::traffic::FailureKind;
+use crate::recording::traffic::named::{CONNECT_TIMES, RECEIVED, SEND_TIME, SENT};
+use crate::scenario::engine::websocket::WebSocket;
+use crate::scenario::extract::Answered;
+use crate::scenario::flow::{Awaited, Connect, Receive, Send};
+use crate::scenario::script::Scenario;
+use crate::scenario::template::{Scope, write_text};
+
+/// What a user is to be connected to.
+struct Wanting {
+    target: String,
+    headers: Vec<(String, String)>,
+    subprotocols: Vec<String>,
+}
+
+impl User {
+    /// Acts out a scenario over a WebSocket of its own.
+    pub(super) async fn over_websocket(&self, scenario: &Scenario, engine: &WebSocket, due: Moment) -> Done {
+        let client = self.open_websocket(scenario, engine, due).await?;
+        let due = self.shared.now();
+        let _ = self.line.set(Line::WebSocket(client, engine.patience));
+        let ended = self.act(&scenario.flow, due).await;
+        if let Some(Line::WebSocket(client, _)) = self.line.get() {
+            self.close_websocket(client).await;
+        }
+        ended
+    }
+
+    /// Opens the WebSocket of a scenario.
+    async fn open_websocket(&self, scenario: &Scenario, engine: &WebSocket, due: Moment) -> Result<Client, Failed> {
+        let began = self.shared.now();
+        let connect = scenario.connect.as_ref();
+        let span = connect.map_or(scenario.span, |connect| connect.span);
+        let handshake = connect.map_or(engine, |connect| &connect.handshake);
+        let wanting = self.wanting(connect, handshake).await?;
+        let due = self.later(due, began);
+        let wish = self.wish(&wanting, handshake).inspect_err(|failed| self.refused(span, failed))?;
+        let opening = Client::open(&self.shared.transport, &wish, due);
+        let opened = match handshake.handshake {
+            Some(patience) => tokio::time::timeout(patience, opening).await,
+            None => Ok(opening.await),
+        };
+        let failed = match opened {
+            Ok(Ok((client, accepted))) => {
+                self.count(CONNECT_TIMES[1], |tally, name| {
+                    tally.named.measure(name, accepted.timings.done.since(accepted.timings.due));
+                });
+                return Ok(client);
+            }
+            Ok(Err(refused)) => {
+                let failure = refused.failure;
+                let words = self.shown(&format!("{} ({})", failure.detail, wanting.target));
+                Failed::new(failure.code, words)
+            }
+            Err(_) => Failed::new("Opening handshake has timed out", self.shown(&wanting.target)),
+        };
+        self.failed_before(span, &failed, FailureKind::Socket);
+        Err(failed)
+    }
+
+    /// Where to and with what, as the script and its function say.
+    async fn wanting(&self, connect: Option<&Connect>, handshake: &WebSocket) -> Result<Wanting, Failed> {
+        let mut wanting = {
+            let Mind { variables, random, .. } = &mut *self.mind();
+            let mut scope = Scope { variables, random };
+            let target = connect.and_then(|connect| connect.target.as_ref());
+            let target =
+                target.map_or_else(|| self.shared.script.target.clone(), |target| target.text(&mut scope).into_owned());
+            let text = |(name, value): &(String, crate::scenario::template::Template)| {
+                (name.clone(), value.text(&mut scope).into_owned())
+            };
+            let headers = handshake.headers.iter().map(text).collect();
+            Wanting { target, headers, subprotocols: handshake.subprotocols.clone() }
+        };
+        let Some(hook) = connect.and_then(|connect| connect.function.as_ref()) else { return Ok(wanting) };
+        let headers: serde_json::Map<String, Value> =
+            wanting.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect();
+        let arguments = json!({
+            "target": wanting.target,
+            "subprotocols": wanting.subprotocols,
+            "options": {"headers": headers},
+        });
+        let Some(mut called) = self.call(hook, What::Connect { arguments }).await else { return Ok(wanting) };
+        let left = called.request.take();
+        self.outcome(hook, called)?;
+        if let Some(left) = left {
+            wanting.take(&left);
+        }
+        Ok(wanting)
+    }
+
+    fn wish(&self, wanting: &Wanting, handshake: &WebSocket) -> Result<Wish, Failed> {
+        let target = websocket::target(&wanting.target)
+            .map_err(|bad| Failed::new(format!("Invalid URL: {}", self.shown(&wanting.target)), bad.to_string()))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &wanting.headers {
+            let header = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+            let (name, value) = header.ok_or_else(|| {
+                let detail = format!("the header `{name}` has characters that a header may not have");
+                Failed::new("ERR_INVALID_CHAR", detail)
+            })?;
+            headers.append(name, value);
+        }
+        Ok(Wish { target, headers, subprotocols: wanting.subprotocols.clone(), largest: handshake.largest })
+    }
+
+    /// A `send` step.
+    pub(super) async fn send_message(&self, client: &Client, send: &Send, patience: Duration, due: Moment) -> Done {
+        let content = self.value(&send.content).unwrap_or_default();
+        let text = match content {
+            Value::String(text) => text,
+            other => {
+                let mut text = String::new();
+                write_text(Some(&other), &mut text);
+                text
+            }
+        };
+        // What came before is no answer to this.
+        self.look_into(client);
+        let at = At { span: send.span, endpoint: send.endpoint };
+        let sent = match client.send(Message::Text(text)).await {
+            Ok(sent) => sent,
+            Err(_) => return Err(self.lost(client, at, due)),
+        };
+        self.count(SENT[0], |tally, name| {
+            tally.touch(sent);
+            tally.named.count(name, 1);
+            tally.named.happened(SENT[1], sent);
+        });
+        let Some(answer) = &send.answer else {
+            self.enter_message(at, due, None, sent);
+            return Ok(sent.max(due));
+        };
+        let (moment, message) = self.awaited(client, at, (due, sent), patience).await?;
+        self.count(SEND_TIME, |tally, name| tally.named.measure(name, moment.since(sent)));
+        self.enter_message(at, due, Some(sent), moment);
+        self.judge_message(at, answer, &message, (due, sent, moment))?;
+        Ok(moment)
+    }
+
+    /// A `wait` step. What has come since the last one that looked is not too late for it.
+    pub(super) async fn receive_message(
+        &self,
+        client: &Client,
+        wait: &Receive,
+        patience: Duration,
+        due: Moment,
+    ) -> Done {
+        let (began, at) = (self.shared.now(), At { span: wait.span, endpoint: wait.endpoint });
+        let (moment, message) = self.awaited(client, at, (due, began), patience).await?;
+        let moment = moment.max(began);
+        self.enter_message(at, due, Some(began), moment);
+        self.judge_message(at, &wait.answer, &message, (due, began, moment))?;
+        Ok(moment)
+    }
+
+    /// The next message, which is waited for so long.
+    async fn awaited(
+        &self,
+        client: &Client,
+        at: At,
+        (due, sent): (Moment, Moment),
+        patience: Duration,
+    ) -> Result<(Moment, Message), Failed> {
+        match tokio::time::timeout(patience, client.next()).await {
+            Ok(Some(Event::Message(moment, message))) => {
+                self.came(moment);
+                Ok((moment, message))
+            }
+            Ok(Some(Event::Ended(moment, ended))) => {
+                self.glance(Event::Ended(moment, ended.clone()));
+                Err(self.gone(at, (due, sent), Some(ended)))
+            }
+            Ok(None) => Err(self.gone(at, (due, sent), None)),
+            Err(_) => Err(self.in_vain(at, (due, sent), "response timeout", "no message came")),
+        }
+    }
+
+    /// What the script makes of a message.
+    fn judge_message(
+        &self,
+        at: At,
+        answer: &Awaited,
+        message: &Message,
+        (due, sent, done): (Moment, Moment, Moment),
+    ) -> Result<(), Failed> {
+        let text = match message {
+            Message::Text(text) => std::borrow::Cow::Borrowed(text.as_str()),
+            Message::Binary(bytes) => String::from_utf8_lossy(bytes),
+        };
+        let taken = {
+            let Mind { variables, random, .. } = &mut *self.mind();
+            let wanted = Wanted { captures: &answer.captures, matches: &answer.matches };
+            answer::take_from(wanted, &Answered::text(&text), None, variables, random)
+        };
+        self.disliked(at, taken, (due, sent, done))
+    }
+
+    /// The connection is gone, and a step needs it.
+    fn lost(&self, client: &Client, at: At, due: Moment) -> Failed {
+        let mut ended = None;
+        while let Some(event) = client.happened() {
+            if let Event::Ended(_, how) = &event {
+                ended = Some(how.clone());
+            }
+            self.glance(event);
+        }
+        self.gone(at, (due, self.shared.now()), ended)
+    }
+
+    fn gone(&self, at: At, times: (Moment, Moment), ended: Option<Ended>) -> Failed {
+        let (code, detail) = match ended {
+            Some(Ended::Failed(failure)) => (failure.code.into_owned(), failure.detail),
+            Some(Ended::Closed { code, reason }) => (format!("WebSocket closed ({code})"), reason),
+            None => ("WebSocket closed".to_owned(), "the connection had ended before".to_owned()),
+        };
+        self.in_vain(at, times, &code, &detail)
+    }
+
+    /// Counts what has come and nobody waits for.
+    fn look_into(&self, client: &Client) {
+        while let Some(event) = client.happened() {
+            self.glance(event);
+        }
+    }
+
+    fn glance(&self, event: Event) {
+        match event {
+            Event::Message(moment, _) => self.came(moment),
+            Event::Ended(moment, ended) => self.count("websocket.closed", |tally, name| {
+                tally.touch(moment);
+                match ended {
+                    Ended::Closed { code, .. } => tally.named.count(&format!("{name}.{code}"), 1),
+                    Ended::Failed(failure) => tally.named.count(&format!("{name}.{}", failure.code), 1),
+                }
+            }),
+        }
+    }
+
+    fn came(&self, moment: Moment) {
+        self.count(RECEIVED[0], |tally, name| {
+            tally.touch(moment);
+            tally.named.count(name, 1);
+            tally.named.happened(RECEIVED[1], moment);
+        });
+    }
+
+    /// Says goodbye, and counts what came since the last step.
+    async fn close_websocket(&self, client: &Client) {
+        client.close(None, "").await;
+        self.look_into(client);
+        let lost = client.lost();
+        if lost > 0 {
+            self.count(RECEIVED[0], |tally, name| {
+                tally.named.count(name, lost);
+                tally.named.count("websocket.messages_not_kept", lost);
+            });
+        }
+    }
+}
+
+impl Wanting {
+    /// Takes over what a function has left of `{target, subprotocols, options: {headers}, headers}`.
+    fn take(&mut self, left: &Value) {
+        if let Some(target) = left.get("target").and_then(Value::as_str) {
+            target.clone_into(&mut self.target);
+        }
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let headers = [left.get("options").and_then(|options| options.get("headers")), left.get("headers")];
+        if let Some(headers) = headers.into_iter().flatten().rev().find_map(Value::as_object) {
+            self.headers = headers.iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect();
+        }
+        if let Some(names) = left.get("subprotocols").and_then(Value::as_array) {
+            self.subprotocols = names.iter().map(text).collect();
+        }
+    }
+}

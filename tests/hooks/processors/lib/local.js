@@ -1,0 +1,1 @@
+exports.name = 'local'; const index = require('.'); exports.cycle = () => index.name + ' of ' + exports.name;

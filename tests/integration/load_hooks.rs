@@ -1,0 +1,226 @@
+//! Functions of a processor as a script calls them: what they change, what they count, and what happens when they fail. All of
+//! it as a server sees it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::support::load::{Load, Ran, counts};
+use crate::support::web::WebServer;
+
+/// Functions that a team may have.
+const FUNCTIONS: &str = r"
+const fetch = require('node-fetch');
+let login;
+
+// Everybody who comes before the first login is over waits for the same one.
+async function setAuthHeader(requestParams, context, ee, next) {
+  login = login || fetch(process.env.LOGIN_URI).then((response) => response.text());
+  requestParams.headers.Authorization = 'Bearer token-' + (await login).length;
+  ee.emit('counter', 'logins.used', 1);
+  next();
+}
+
+function prepare(context, ee, next) {
+  context.vars.name = 'prepared';
+  context.started = Date.now();
+  return next();
+}
+
+function look(requestParams, response, context, ee, next) {
+  context.vars.seen = (context.vars.seen || 0) + 1;
+  context.vars.status = response.statusCode;
+  context.vars.kept = context.started > 0;
+  ee.emit('histogram', 'body.length', response.body.length);
+  ee.emit('rate', 'looks');
+  return next();
+}
+
+const rewrite = async (requestParams) => {
+  requestParams.url = requestParams.url.replace('/never-reached', '/echo?rewritten={{ name }}');
+  requestParams.json = { a: 1, b: '{{ name }}' };
+};
+
+function complain(error, requestParams, context, ee, next) {
+  ee.emit('counter', 'complaints.' + error.code, 1);
+  next();
+}
+
+module.exports = {
+  setAuthHeader, prepare, look, rewrite, complain,
+  more: (context, next) => next(context.vars.seen < 3),
+  isPrepared: (vars) => vars.name === 'prepared',
+  isNot: () => false,
+  throws: () => { throw new Error('thrown'); },
+  rejects: async () => { const error = new Error('x'); error.code = 'EREJECTED'; throw error; },
+  refuses: (context, ee, next) => next(new Error('refused')),
+  forever: () => { for (;;); },
+  silent: (context, ee, next) => {},
+};
+";
+
+fn load(server: &str, users: usize, scenario: &str) -> Load {
+    Load::script(format!(
+        "config:\n  target: {server}\n  processor: ./functions.js\n  http: {{ timeout: 20 }}\n  phases: [{{ duration: 50ms, arrivalCount: {users} }}]\n\
+         scenarios:\n{scenario}"
+    ))
+    .file("functions.js", FUNCTIONS)
+    .env("LOGIN_URI", &format!("{server}/counter"))
+}
+
+fn logged(ran: &Ran) -> Vec<&str> {
+    ran.finished.stdout.lines().take_while(|line| !line.starts_with("All virtual users")).collect()
+}
+
+#[test]
+fn a_token_is_fetched_once_for_all_users() {
+    let server = WebServer::start();
+    let scenario = "  - name: api\n    beforeRequest: setAuthHeader\n    flow: [{ get: { url: /items } }, { get: { url: /json } }]\n";
+    for runtime in ["auto", "quickjs"] {
+        let ran = load(&server.url(), 5, scenario).arguments(["--processor-runtime", runtime]).run().succeeded();
+        assert_eq!((ran.users(), ran.counter("logins.used"), ran.counter("http.requests")), ([5, 5, 0, 0], 10, 10));
+    }
+    let requests = server.requests();
+    let (logins, others): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.path() == "/counter");
+    assert_eq!((logins.len(), others.len()), (2, 20));
+    for request in others {
+        let token = request.header("authorization").unwrap_or_default();
+        assert!(token.starts_with("Bearer token-"), "{token}");
+    }
+}
+
+#[test]
+fn functions_see_and_change_what_users_know() {
+    let server = WebServer::start();
+    let scenario = r#"  - name: api
+    beforeScenario: prepare
+    afterResponse: [look]
+    flow:
+      - loop: [get: { url: "/echo?name={{ name }}&seen={{ seen }}" }]
+        whileTrue: more
+      - get: { url: /json, ifTrue: isPrepared }
+      - get: { url: /never-reached, ifTrue: isNot }
+      - post: { url: /never-reached, beforeRequest: rewrite }
+      - get: { url: /items, ifTrue: kept }
+      - log: "{{ status }} {{ seen }} {{ kept }}"
+"#;
+    let ran = load(&server.url(), 1, scenario).run().succeeded();
+    let targets: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(
+        targets,
+        [
+            "/echo?name=prepared&seen=undefined",
+            "/echo?name=prepared&seen=1",
+            "/echo?name=prepared&seen=2",
+            "/json",
+            "/echo?rewritten=prepared",
+            "/items",
+        ]
+    );
+    let body = server.requests().into_iter().find(|request| request.method == "POST").map(|request| request.body);
+    let body: serde_json::Value = serde_json::from_slice(&body.expect("one was sent")).expect("a document");
+    assert_eq!(body, json!({"a": 1, "b": "prepared"}));
+    assert_eq!(logged(&ran), ["200 6 true"]);
+    let summaries = &ran.json["aggregate"]["summaries"];
+    assert_eq!(
+        (&summaries["body.length"]["count"], &summaries["pyperf.hook_time.look"]["count"]),
+        (&json!(6), &json!(6))
+    );
+    ran.tells(&["Functions of the processor took", "  look: 6 calls, p50 "]);
+}
+
+#[test]
+fn a_function_that_fails_ends_its_user_and_nobody_else() {
+    let server = WebServer::start();
+    let functions = ["throws", "rejects", "refuses", "forever", "silent"];
+    let steps = |name: &str| {
+        format!("  - name: {name}\n    flow: [{{ function: {name} }}, {{ get: {{ url: /never-reached }} }}]\n")
+    };
+    for (function, code, words) in [
+        ("throws", "thrown", "`throws`: thrown (functions.js:"),
+        ("rejects", "EREJECTED", "`rejects`: x (functions.js:"),
+        ("refuses", "refused", "`refuses`: refused (functions.js:"),
+        ("forever", "ERR_HOOK_BUSY", "without a pause (functions.js:"),
+        ("silent", "ERR_HOOK_TIMEOUT", "silent"),
+    ] {
+        let ran = load(&server.url(), 2, &steps(function))
+            .arguments(["--processor-time", "0.2", "--processor-wait", "1"])
+            .run()
+            .succeeded();
+        assert_eq!((ran.users(), ran.counters_of("errors.")), ([2, 0, 2, 0], counts(&[(code, 2)])), "{function}");
+        ran.tells(&[&format!("2 × function: {code} at script.yaml:"), words]);
+    }
+    let all: String = functions.iter().take(3).map(|name| steps(name)).collect();
+    let ran =
+        load(&server.url(), 30, &(all + "  - name: fine\n    flow: [{ get: { url: /json } }]\n")).run().succeeded();
+    assert_eq!(ran.counter("vusers.completed"), ran.counter("http.codes.200"));
+    assert_eq!(server.requests().iter().filter(|request| request.path() == "/never-reached").count(), 0);
+}
+
+#[test]
+fn a_request_without_an_answer_is_complained_about() {
+    let server = WebServer::start();
+    let scenario =
+        "  - name: api\n    onError: complain\n    flow: [{ get: { url: \"http://127.0.0.1:1/nobody\" } }]\n";
+    let ran = load(&server.url(), 2, scenario).run().succeeded();
+    let expected: BTreeMap<String, u64> = counts(&[("ECONNREFUSED", 2)]);
+    assert_eq!((ran.counters_of("complaints."), ran.counters_of("errors.")), (expected.clone(), expected));
+}
+
+#[test]
+fn names_that_the_processor_does_not_have_are_said_before_the_run() {
+    let server = WebServer::start();
+    let scenario = "  - name: api\n    beforeRequest: setAuthHeadr\n    flow: [{ get: { url: /json } }]\n";
+    let ran = load(&server.url(), 1, scenario).run().ended_with(2);
+    assert!(ran.finished.stderr.contains("did you mean `setAuthHeader`?"), "{}", ran.finished.stderr);
+    assert_eq!(server.requests().len(), 0);
+
+    let scenario = "  - name: api\n    flow: [{ function: unheardOf }, { get: { url: /json } }]\n";
+    let ran = load(&server.url(), 3, scenario).run().succeeded();
+    assert!(ran.finished.stderr.contains("the processor has no function `unheardOf`"), "{}", ran.finished.stderr);
+    assert_eq!((ran.users(), ran.counter("errors.Undefined function \"unheardOf\"")), ([3, 3, 0, 0], 3));
+}
+
+#[test]
+fn a_processor_that_cannot_be_loaded_is_refused_with_its_line() {
+    let server = WebServer::start();
+    let scenario = "  - name: api\n    flow: [{ function: f }]\n";
+    for (text, words) in [
+        ("module.exports = {\n  f: 1,\n\nnothing here\n};\n", "functions.js:"),
+        ("\n\nthrow new Error('not today');\n", "not today (functions.js:3)"),
+        ("const x = require('./not-there');\n", "not-there"),
+    ] {
+        let ran = load(&server.url(), 1, scenario).file("functions.js", text).run().ended_with(2);
+        assert!(ran.finished.stderr.contains(words), "{words}: {}", ran.finished.stderr);
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn a_hook_that_loses_its_headers_is_pointed_at() {
+    let server = WebServer::start();
+    let functions = "module.exports = {\n  lose: (requestParams, context, ee, next) => {\n    requestParams = {};\n    requestParams.headers = { a: 1 };\n    next();\n  },\n};\n";
+    let scenario = "  - name: api\n    beforeRequest: lose\n    flow: [{ get: { url: /status/401 } }]\n";
+    let ran = load(&server.url(), 1, scenario).file("functions.js", functions).run().succeeded();
+    let words = "changes after that line never reach the request";
+    assert!(
+        ran.finished.stderr.contains(words) && ran.finished.stderr.contains("functions.js:3"),
+        "{}",
+        ran.finished.stderr
+    );
+    ran.tells(&["1 of 1 answer were 401", "`lose` assigns its first parameter"]);
+}
+
+#[test]
+fn what_before_finds_out_everybody_knows() {
+    let server = WebServer::start();
+    let script = format!(
+        "config:\n  target: {}\n  processor: ./functions.js\n  phases: [{{ duration: 50ms, arrivalCount: 3 }}]\nbefore:\n  flow: [{{ function: \
+         prepare }}]\nscenarios:\n  - flow: [{{ get: {{ url: \"/echo?{{{{ name }}}}\" }} }}]\n",
+        server.url()
+    );
+    let ran = Load::script(script).file("functions.js", FUNCTIONS).env("LOGIN_URI", "").run().succeeded();
+    assert_eq!(ran.users(), [3, 3, 0, 0]);
+    assert!(server.requests().iter().all(|request| request.target == "/echo?prepared"));
+    assert_eq!(ran.json["aggregate"]["summaries"]["pyperf.hook_time.prepare"], json!(null), "it is in no number");
+}

@@ -3,35 +3,26 @@
 //! Every event that comes is counted and timed, whether a step waits for it or not. What a reserved name means, and which
 //! generation is spoken, the client knows.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use ::http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::answer::{self, Wanted};
-use super::http::Target;
+use super::heard::{Heard, is_acknowledged, said, same_namespace};
 use super::kept::At;
 use super::socketio::reserved::Treatment;
-use super::socketio::{
-    self, Ack, Acknowledged, Arguments, Client, Connected, Event, Generation, Means, Options, Unacknowledged, What,
-};
+use super::socketio::{Ack, Acknowledged, Arguments, Client, Connected, Event, Generation, Unacknowledged, What};
 use super::user::{Done, Failed, Line, Mind, User};
 use crate::clock::Moment;
 use crate::recording::traffic::FailureKind;
 use crate::recording::traffic::named::{CONNECT_TIMES, EMIT_TIME, EMITTED, EVENTS};
-use crate::scenario::engine::socketio::{self as said, SocketIo};
+use crate::scenario::engine::socketio::SocketIo;
 use crate::scenario::extract::Answered;
 use crate::scenario::flow::{Awaited, Emit, Response};
 use crate::scenario::script::Scenario;
-use crate::scenario::template::Scope;
 
 /// The namespace that every connection is in.
 const ROOT: &str = "/";
-/// The most that is put together of texts that come in pieces, in bytes.
-const LONGEST: usize = 1 << 20;
-/// Arguments of events that are looked at together.
-const MOST_ARGUMENTS: usize = 10_000;
 
 /// A step while it is done: where it stands, when it was due and when its event was handed over.
 #[derive(Clone, Copy)]
@@ -96,52 +87,6 @@ impl User {
             };
             tally.named.count(&format!("socketio.connected.{generation}.{}", connected.means.name()), 1);
         });
-    }
-
-    /// What the script says of the connection, filled in for this user.
-    fn options(&self, engine: &SocketIo) -> Result<Options, Failed> {
-        let target = Target::parse(&self.shared.script.target)
-            .map_err(|bad| Failed::new("Invalid URL", format!("{}: {bad}", self.shown(&self.shared.script.target))))?;
-        let mut options = Options::new(target);
-        let Mind { variables, random, .. } = &mut *self.mind();
-        let mut scope = Scope { variables, random };
-        let mut headers = HeaderMap::new();
-        for (name, value) in &engine.headers {
-            let value = value.text(&mut scope);
-            let header = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value.as_ref()).ok());
-            let (name, value) = header.ok_or_else(|| {
-                let detail = format!("the header `{name}` has characters that a header may not have");
-                Failed::new("ERR_INVALID_CHAR", detail)
-            })?;
-            headers.append(name, value);
-        }
-        options.headers = headers;
-        options.path = engine.path.text(&mut scope).into_owned();
-        options.query =
-            engine.query.iter().map(|(name, value)| (name.clone(), value.text(&mut scope).into_owned())).collect();
-        options.auth = engine.auth.as_ref().and_then(|auth| auth.render(&mut scope));
-        options.seed = scope.random.next();
-        let means = |transport: &said::Transport| match transport {
-            said::Transport::Polling => Means::Polling,
-            said::Transport::WebSocket => Means::WebSocket,
-        };
-        options.transports = engine.transports.iter().map(means).collect();
-        if !engine.upgrade {
-            // Only a transport that comes later is moved to.
-            options.transports.truncate(1);
-        }
-        options.generation = engine.generation.map(|generation| match generation {
-            said::Generation::Three => Generation::Three,
-            said::Generation::Four => Generation::Four,
-        });
-        options.reconnection = engine.reconnection.map(|wanted| socketio::Reconnection {
-            attempts: wanted.attempts.map_or(u32::MAX, |attempts| u32::try_from(attempts).unwrap_or(u32::MAX)),
-            delay: wanted.delay,
-            longest: wanted.longest,
-            spread: wanted.jitter,
-        });
-        options.timeout = engine.timeout;
-        Ok(options)
     }
 
     /// An `emit` step.
@@ -244,8 +189,7 @@ impl User {
                 }
             }
         };
-        let waited = tokio::time::timeout(patience, waiting).await;
-        match waited {
+        match tokio::time::timeout(patience, waiting).await {
             Ok(Ok(at)) => {
                 self.judge_arguments(&response.awaited, heard.all, under, at)?;
                 Ok(at)
@@ -358,48 +302,6 @@ impl User {
     }
 }
 
-/// What has been heard of an event that is waited for.
-#[derive(Default)]
-struct Heard {
-    /// The arguments of all that came.
-    all: Vec<Value>,
-    /// The texts of all that came, put together.
-    text: String,
-    concat: bool,
-}
-
-impl Heard {
-    /// Hears one more; tells whether that is what was waited for.
-    ///
-    /// As for Artillery: a list is all arguments that have come so far, a text is in the last one, anything else is the last one.
-    fn hear(&mut self, arguments: Vec<Value>, data: Option<&Value>) -> bool {
-        let room = MOST_ARGUMENTS.saturating_sub(self.all.len());
-        for argument in &arguments {
-            let text = as_text(argument);
-            if self.text.len() + text.len() <= LONGEST {
-                self.text.push_str(&text);
-            }
-        }
-        self.all.extend(arguments.into_iter().take(room));
-        match data {
-            None => true,
-            Some(Value::Array(wanted)) => *wanted == self.all,
-            Some(Value::String(wanted)) if self.concat => self.text.contains(wanted.as_str()),
-            Some(Value::String(wanted)) => self.all.last().is_some_and(|last| as_text(last).contains(wanted.as_str())),
-            Some(wanted) => self.all.last() == Some(wanted),
-        }
-    }
-}
-
-fn as_text(value: &Value) -> Cow<'_, str> {
-    value.as_str().map_or_else(|| value.to_string().into(), Cow::Borrowed)
-}
-
-/// Whether an acknowledgement carries what was wanted: all of it, or its first argument.
-fn is_acknowledged(wanted: &Value, arguments: &[Value]) -> bool {
-    arguments.first() == Some(wanted) || wanted.as_array().is_some_and(|wanted| wanted == arguments)
-}
-
 /// Why nothing more can come in a namespace, if that is what happened.
 fn ends(what: &What, namespace: &str) -> Option<String> {
     match what {
@@ -409,59 +311,5 @@ fn ends(what: &What, namespace: &str) -> Option<String> {
             Some(refused.message.clone())
         }
         _ => None,
-    }
-}
-
-fn same_namespace(one: &str, other: &str) -> bool {
-    let bare = |name: &str| name.split('?').next().unwrap_or_default().trim_start_matches('/').to_owned();
-    bare(one) == bare(other)
-}
-
-fn said(arguments: &[Value]) -> String {
-    crate::printable::printable(&Value::from(arguments.to_vec()).to_string(), 200)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn hears(concat: bool, events: &[Value], data: &Value) -> Vec<bool> {
-        let mut heard = Heard { concat, ..Heard::default() };
-        let arguments = |event: &Value| event.as_array().cloned().expect("a list");
-        events.iter().map(|event| heard.hear(arguments(event), Some(data))).collect()
-    }
-
-    #[test]
-    fn data_is_compared_as_artillery_does() {
-        assert_eq!(hears(false, &[json!(["a"]), json!(["b", 1])], &json!(["a", "b", 1])), [false, true]);
-        assert_eq!(
-            hears(false, &[json!([{"a": 1, "b": 2}]), json!([{"b": 2, "a": 1}])], &json!({"a": 1, "b": 2})),
-            [true, true]
-        );
-        assert_eq!(hears(false, &[json!(["hello"]), json!([" world"])], &json!("hello world")), [false, false]);
-        assert_eq!(hears(true, &[json!(["hello"]), json!([" world"])], &json!("lo wo")), [false, true]);
-        assert_eq!(hears(false, &[json!([7, "say hello"])], &json!("hello")), [true]);
-        assert_eq!(hears(false, &[json!([]), json!([7])], &json!(7)), [false, true]);
-        assert!(Heard::default().hear(Vec::new(), None));
-    }
-
-    #[test]
-    fn acknowledgements_and_namespaces_are_compared() {
-        assert!(is_acknowledged(&json!([1, 2]), &[json!(1), json!(2)]));
-        assert!(is_acknowledged(&json!([1, 2]), &[json!([1, 2])]));
-        assert!(is_acknowledged(&json!("ok"), &[json!("ok"), json!(2)]));
-        assert!(!is_acknowledged(&json!("ok"), &[]));
-        assert!(same_namespace("/", "") && same_namespace("/chat", "chat?a=1") && !same_namespace("/chat", "/"));
-    }
-
-    #[test]
-    fn what_comes_without_end_is_heard_within_bounds() {
-        let mut heard = Heard { concat: true, ..Heard::default() };
-        for _ in 0..300 {
-            heard.hear(vec![json!("x".repeat(10_000)); 100], Some(&json!("y")));
-        }
-        assert!(heard.all.len() <= MOST_ARGUMENTS && heard.text.len() <= LONGEST);
     }
 }

@@ -4,29 +4,20 @@
 
 use std::time::Duration;
 
-use ::http::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::{self, Wanted};
-use super::hooks::What;
 use super::kept::At;
 use super::user::{Done, Failed, Line, Mind, User};
-use super::websocket::{self, Client, Ended, Event, Message, Wish};
+use super::websocket::{Client, Ended, Event, Message};
 use crate::clock::Moment;
 use crate::recording::traffic::FailureKind;
 use crate::recording::traffic::named::{CONNECT_TIMES, RECEIVED, SEND_TIME, SENT};
 use crate::scenario::engine::websocket::WebSocket;
 use crate::scenario::extract::Answered;
-use crate::scenario::flow::{Awaited, Connect, Receive, Send};
+use crate::scenario::flow::{self, Awaited, Receive};
 use crate::scenario::script::Scenario;
-use crate::scenario::template::{Scope, write_text};
-
-/// What a user is to be connected to.
-struct Wanting {
-    target: String,
-    headers: Vec<(String, String)>,
-    subprotocols: Vec<String>,
-}
+use crate::scenario::template::write_text;
 
 impl User {
     /// Acts out a scenario over a WebSocket of its own.
@@ -73,55 +64,15 @@ impl User {
         Err(failed)
     }
 
-    /// Where to and with what, as the script and its function say.
-    async fn wanting(&self, connect: Option<&Connect>, handshake: &WebSocket) -> Result<Wanting, Failed> {
-        let mut wanting = {
-            let Mind { variables, random, .. } = &mut *self.mind();
-            let mut scope = Scope { variables, random };
-            let target = connect.and_then(|connect| connect.target.as_ref());
-            let target =
-                target.map_or_else(|| self.shared.script.target.clone(), |target| target.text(&mut scope).into_owned());
-            let text = |(name, value): &(String, crate::scenario::template::Template)| {
-                (name.clone(), value.text(&mut scope).into_owned())
-            };
-            let headers = handshake.headers.iter().map(text).collect();
-            Wanting { target, headers, subprotocols: handshake.subprotocols.clone() }
-        };
-        let Some(hook) = connect.and_then(|connect| connect.function.as_ref()) else { return Ok(wanting) };
-        let headers: serde_json::Map<String, Value> =
-            wanting.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect();
-        let arguments = json!({
-            "target": wanting.target,
-            "subprotocols": wanting.subprotocols,
-            "options": {"headers": headers},
-        });
-        let Some(mut called) = self.call(hook, What::Connect { arguments }).await else { return Ok(wanting) };
-        let left = called.request.take();
-        self.outcome(hook, called)?;
-        if let Some(left) = left {
-            wanting.take(&left);
-        }
-        Ok(wanting)
-    }
-
-    fn wish(&self, wanting: &Wanting, handshake: &WebSocket) -> Result<Wish, Failed> {
-        let target = websocket::target(&wanting.target)
-            .map_err(|bad| Failed::new(format!("Invalid URL: {}", self.shown(&wanting.target)), bad.to_string()))?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in &wanting.headers {
-            let header = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-            let (name, value) = header.ok_or_else(|| {
-                let detail = format!("the header `{name}` has characters that a header may not have");
-                Failed::new("ERR_INVALID_CHAR", detail)
-            })?;
-            headers.append(name, value);
-        }
-        Ok(Wish { target, headers, subprotocols: wanting.subprotocols.clone(), largest: handshake.largest })
-    }
-
     /// A `send` step.
-    pub(super) async fn send_message(&self, client: &Client, send: &Send, patience: Duration, due: Moment) -> Done {
-        let content = self.value(&send.content).unwrap_or_default();
+    pub(super) async fn send_message(
+        &self,
+        client: &Client,
+        step: &flow::Send,
+        patience: Duration,
+        due: Moment,
+    ) -> Done {
+        let content = self.value(&step.content).unwrap_or_default();
         let text = match content {
             Value::String(text) => text,
             other => {
@@ -132,7 +83,7 @@ impl User {
         };
         // What came before is no answer to this.
         self.look_into(client);
-        let at = At { span: send.span, endpoint: send.endpoint };
+        let at = At { span: step.span, endpoint: step.endpoint };
         let sent = match client.send(Message::Text(text)).await {
             Ok(sent) => sent,
             Err(_) => return Err(self.lost(client, at, due)),
@@ -142,7 +93,7 @@ impl User {
             tally.named.count(name, 1);
             tally.named.happened(SENT[1], sent);
         });
-        let Some(answer) = &send.answer else {
+        let Some(answer) = &step.answer else {
             self.enter_message(at, due, None, sent);
             return Ok(sent.max(due));
         };
@@ -270,23 +221,6 @@ impl User {
                 tally.named.count(name, lost);
                 tally.named.count("websocket.messages_not_kept", lost);
             });
-        }
-    }
-}
-
-impl Wanting {
-    /// Takes over what a function has left of `{target, subprotocols, options: {headers}, headers}`.
-    fn take(&mut self, left: &Value) {
-        if let Some(target) = left.get("target").and_then(Value::as_str) {
-            target.clone_into(&mut self.target);
-        }
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let headers = [left.get("options").and_then(|options| options.get("headers")), left.get("headers")];
-        if let Some(headers) = headers.into_iter().flatten().rev().find_map(Value::as_object) {
-            self.headers = headers.iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect();
-        }
-        if let Some(names) = left.get("subprotocols").and_then(Value::as_array) {
-            self.subprotocols = names.iter().map(text).collect();
         }
     }
 }

@@ -80,10 +80,9 @@ impl User {
         let composed = {
             let Mind { variables, random, .. } = &mut *self.mind();
             let mut scope = Scope { variables, random };
-            let composer = &self.shared.composer;
             let composed = match ready {
-                Some(ready) => composer.compose_from(ready, request, &mut scope),
-                None => composer.compose(request, &mut scope),
+                Some(ready) => self.shared.composer.compose_from(ready, request, &mut scope),
+                None => self.shared.composer.compose(request, &mut scope),
             };
             if let Ok(composed) = &composed {
                 for (name, value) in self.shared.script.http.cookies.iter().chain(&request.cookies) {

@@ -30,24 +30,24 @@ enum RuntimeArg {
 #[derive(Debug, Args)]
 pub(super) struct ProcessorArgs {
     /// What runs the functions of the script's processor
-    #[arg(long, value_enum, value_name = "RUNTIME", default_value = "auto")]
-    processor_runtime: RuntimeArg,
+    #[arg(long = "processor-runtime", value_enum, value_name = "RUNTIME", default_value = "auto")]
+    runtime: RuntimeArg,
 
     /// Memory of the processor, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    processor_heap: u32,
+    #[arg(long = "processor-heap", value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    heap: u32,
 
     /// Stack of the processor, in KiB
-    #[arg(long, value_name = "KIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
-    processor_stack: u32,
+    #[arg(long = "processor-stack", value_name = "KIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    stack: u32,
 
     /// Seconds that a function may compute without a pause
-    #[arg(long, value_name = "SECONDS", default_value = "1")]
-    processor_time: f64,
+    #[arg(long = "processor-time", value_name = "SECONDS", default_value = "1")]
+    time: f64,
 
     /// Seconds that a function may take altogether, waiting included
-    #[arg(long, value_name = "SECONDS", default_value = "120")]
-    processor_wait: f64,
+    #[arg(long = "processor-wait", value_name = "SECONDS", default_value = "120")]
+    wait: f64,
 }
 
 impl ProcessorArgs {
@@ -60,13 +60,13 @@ impl ProcessorArgs {
         };
         let size = |count: u32, unit: usize| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(unit);
         let limits = Limits {
-            heap: size(self.processor_heap, 1 << 20),
-            stack: size(self.processor_stack, 1 << 10),
-            run: seconds(self.processor_time, "--processor-time")?,
-            wait: seconds(self.processor_wait, "--processor-wait")?,
+            heap: size(self.heap, 1 << 20),
+            stack: size(self.stack, 1 << 10),
+            run: seconds(self.time, "--processor-time")?,
+            wait: seconds(self.wait, "--processor-wait")?,
             ..Limits::default()
         };
-        let runtime = match self.processor_runtime {
+        let runtime = match self.runtime {
             RuntimeArg::Auto => Runtime::Auto,
             RuntimeArg::Quickjs => Runtime::QuickJs,
             RuntimeArg::Node => Runtime::Node,

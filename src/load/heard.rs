@@ -18,11 +18,15 @@ pub(super) struct Heard {
     pub(super) all: Vec<Value>,
     /// The texts of all that came, put together.
     text: String,
-    /// Whether texts are put together.
-    pub(super) concat: bool,
+    concat: bool,
 }
 
 impl Heard {
+    /// Nothing so far; `concat` says whether texts are put together.
+    pub(super) fn new(concat: bool) -> Self {
+        Self { concat, ..Self::default() }
+    }
+
     /// Hears one more; tells whether that is what was waited for.
     ///
     /// As for Artillery: a list is all arguments that have come so far, a text is in the last one, anything else is the last one.

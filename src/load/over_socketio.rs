@@ -171,7 +171,7 @@ impl User {
     ) -> Done {
         let wanted = self.text(&response.event);
         let data = response.awaited.data.as_ref().map(|data| self.value(data).unwrap_or_default());
-        let mut heard = Heard { concat: response.concat, ..Heard::default() };
+        let mut heard = Heard::new(response.concat);
         let waiting = async {
             loop {
                 let Some(event) = client.next_event().await else { return Err("disconnected".to_owned()) };

@@ -84,9 +84,8 @@ impl User {
         // What came before is no answer to this.
         self.look_into(client);
         let at = At { span: step.span, endpoint: step.endpoint };
-        let sent = match client.send(Message::Text(text)).await {
-            Ok(sent) => sent,
-            Err(_) => return Err(self.lost(client, at, due)),
+        let Ok(sent) = client.send(Message::Text(text)).await else {
+            return Err(self.lost(client, at, due));
         };
         self.count(SENT[0], |tally, name| {
             tally.touch(sent);

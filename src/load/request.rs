@@ -34,8 +34,8 @@ enum Ended {
     Unsent(Failed),
     /// No answer came, or none that the script could have.
     Unanswered(Failed),
-    /// This answer came, and this follows from it.
-    Answered(Done, Answer, Timings),
+    /// This follows from the answer; it comes along when there are functions that look at it.
+    Answered(Done, Option<Box<(Answer, Timings)>>),
 }
 
 impl Ended {
@@ -65,8 +65,9 @@ impl User {
                 self.complain(&request.hooks.on_error, &shown, &failed).await;
                 Err(failed)
             }
-            Ended::Answered(done, answer, timings) if !request.hooks.after_response.is_empty() => {
-                let (began, response) = (self.shared.now(), response(&answer, &timings));
+            Ended::Answered(done, Some(answered)) => {
+                let (answer, timings) = &*answered;
+                let (began, response) = (self.shared.now(), response(answer, timings));
                 let looked = self.hand_over(&request.hooks.after_response, &shown, response).await;
                 let done = done?;
                 looked.map(|()| self.later(done, began))
@@ -169,7 +170,8 @@ impl User {
                 }
                 None => {
                     let done = self.judge(request, &composed.method, &composed.url, &timings, &answer);
-                    return Ended::Answered(done, answer, timings);
+                    let looked_at = !request.hooks.after_response.is_empty();
+                    return Ended::Answered(done, looked_at.then(|| Box::new((answer, timings))));
                 }
             }
         }

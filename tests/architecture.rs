@@ -78,6 +78,9 @@ const FENCED: &[(&str, &str)] = &[
     ("hyper", "src/load/http"),
     ("rustls", "src/load/http"),
     ("cookie_store", "src/load/cookies.rs"),
+    ("rquickjs", "src/load/hooks"),
+    ("sha2", "src/load/hooks/crypto.rs"),
+    ("getrandom", "src/load/hooks/crypto.rs"),
     ("tokio", "src/load"),
 ];
 

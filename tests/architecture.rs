@@ -79,6 +79,9 @@ const FENCED: &[(&str, &str)] = &[
     ("rustls", "src/load/http"),
     ("tungstenite", "src/load/websocket"),
     ("cookie_store", "src/load/cookies.rs"),
+    ("rquickjs", "src/load/hooks"),
+    ("sha2", "src/load/hooks/crypto.rs"),
+    ("getrandom", "src/load/hooks/crypto.rs"),
     ("tokio", "src/load"),
 ];
 

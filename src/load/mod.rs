@@ -3,7 +3,8 @@
 //! One thread drives everything: it releases each user on its due time ([`plan`], [`driver`]), and every user is one light task
 //! that the one interpreter of flows ([`user`]) acts out. What happens is counted in the [`ledger`], which is handed back when the
 //! run is over. The engine knows nothing of the sampler; both stamp what they see with the same clock. It prints nothing: lines
-//! that a script logs leave through a bounded channel, and so do windows that are to be published ([`publish`]).
+//! that a script logs leave through a bounded channel, and so do windows that are to be published ([`publish`]). JavaScript that a
+//! script brings along runs on a thread of its own ([`hooks`]).
 
 mod answer;
 mod books;

@@ -6,4 +6,5 @@ mod calls;
 mod modules;
 mod packages;
 mod provider;
+mod sidecar;
 mod support;

@@ -75,8 +75,8 @@ impl Files {
             return Err(("EISDIR", "illegal operation on a directory".into()));
         }
         let mut bytes = Vec::new();
-        let read = std::fs::File::open(&real).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-        match read {
+        let outcome = std::fs::File::open(&real).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        match outcome {
             Ok(length) if length as u64 > LARGEST => Err(("EFBIG", format!("it is larger than {LARGEST} bytes"))),
             Ok(_) => Ok(bytes),
             Err(error) => Err(("EIO", error.to_string())),

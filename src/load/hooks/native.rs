@@ -80,7 +80,7 @@ impl State {
         }
     }
 
-    fn settings(&self, start: &Start) -> String {
+    fn settings(start: &Start) -> String {
         let cwd = std::env::current_dir().unwrap_or_default();
         json!({
             "file": start.source.file, "cwd": cwd, "environment": start.source.environment,
@@ -95,7 +95,7 @@ impl State {
 /// The object that is lent.
 pub(super) fn object<'js>(ctx: &Ctx<'js>, state: &Rc<State>, start: &Start) -> Result<Object<'js>> {
     let native = Object::new(ctx.clone())?;
-    native.set("settings", state.settings(start))?;
+    native.set("settings", State::settings(start))?;
     calls(&native, state)?;
     saying(&native, state)?;
     waiting(&native, state)?;
@@ -191,13 +191,13 @@ fn reading<'js>(native: &Object<'js>, state: &Rc<State>) -> Result<()> {
     };
     native.set("text", Func::from(text))?;
     let at = state.clone();
-    let read = move |ctx: Ctx<'js>, path: String| -> Result<Value<'js>> {
+    let contents = move |ctx: Ctx<'js>, path: String| -> Result<Value<'js>> {
         match at.files.read(&path, Purpose::Data) {
             Ok(bytes) => TypedArray::<u8>::new(ctx.clone(), bytes)?.into_js(&ctx),
             Err(error) => json!(error).to_string().into_js(&ctx),
         }
     };
-    native.set("read", Func::from(read))?;
+    native.set("read", Func::from(contents))?;
     native.set("builtin", Func::from(|name: String| builtin(&name)))?;
     native.set("compile", Func::from(|ctx: Ctx<'js>, source: String, file: String| compile(&ctx, source, file)))
 }

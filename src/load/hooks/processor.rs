@@ -111,7 +111,7 @@ impl Processor {
         let thread = std::thread::Builder::new()
             .name("hooks".into())
             .stack_size(limits.stack.saturating_add(NATIVE_STACK))
-            .spawn(move || run(start, receiver, &loaded))?;
+            .spawn(move || run(&start, receiver, &loaded))?;
         let ended = || HooksError::Engine("its thread ended".into());
         match outcome.recv().map_err(|_| ended()).and_then(|outcome| outcome) {
             Ok((functions, runtime)) => Ok(Self(Arc::new(Inner {
@@ -215,7 +215,7 @@ fn found(source: Source) -> Result<Source, HooksError> {
 }
 
 /// The thread: the embedded engine, or node when that is wanted or needed.
-fn run(start: Start, mut orders: orders::Receiver<Order>, loaded: &Loaded) {
+fn run(start: &Start, mut orders: orders::Receiver<Order>, loaded: &Loaded) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -227,7 +227,7 @@ fn run(start: Start, mut orders: orders::Receiver<Order>, loaded: &Loaded) {
     runtime.block_on(async {
         let mut lacking = None;
         if start.source.runtime != Runtime::Node {
-            match quickjs::run(&start, &mut orders, loaded).await {
+            match quickjs::run(start, &mut orders, loaded).await {
                 Ok(()) => return,
                 Err(HooksError::NeedsNode(what)) if start.source.runtime == Runtime::Auto => lacking = Some(what),
                 Err(error) => {
@@ -236,7 +236,7 @@ fn run(start: Start, mut orders: orders::Receiver<Order>, loaded: &Loaded) {
                 }
             }
         }
-        if let Err(error) = node::run(&start, &mut orders, loaded, lacking).await {
+        if let Err(error) = node::run(start, &mut orders, loaded, lacking).await {
             let _ = loaded.send(Err(error));
         }
     });

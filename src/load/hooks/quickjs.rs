@@ -59,19 +59,22 @@ pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Lo
         drop(engine);
         engine = match Engine::new(start, transport.clone()) {
             Ok(engine) => engine,
-            Err(error) => return gone(start, &error),
+            Err(error) => {
+                gone(start, &error);
+                return Ok(());
+            }
         };
         if let Err(error) = engine.load().await {
-            return gone(start, &error);
+            gone(start, &error);
+            return Ok(());
         }
     }
     start.sink.note("the processor was started anew too often: it has ended");
     Ok(())
 }
 
-fn gone(start: &Start, error: &HooksError) -> Result<(), HooksError> {
+fn gone(start: &Start, error: &HooksError) {
     start.sink.note(&format!("the processor could not be started anew: {error}"));
-    Ok(())
 }
 
 /// Why an engine takes no more calls.
@@ -163,7 +166,7 @@ impl Engine {
                 })
             })
             .map_err(|error: rquickjs::Error| {
-                let why = context.with(|ctx| describe(&ctx, error));
+                let why = context.with(|ctx| describe(&ctx, &error));
                 HooksError::Engine(format!("{} {}", why.message, why.stack))
             })?;
         let (fetches, aborts) = (FuturesUnordered::new(), HashMap::new());
@@ -277,7 +280,7 @@ impl Engine {
     {
         let broken = self.context.with(|ctx| {
             let done = entry.clone().restore(&ctx).and_then(|entry| entry.call::<_, ()>(arguments));
-            done.err().map(|error| describe(&ctx, error))
+            done.err().map(|error| describe(&ctx, &error))
         });
         if let Some(described) = broken {
             self.fail(described);
@@ -292,7 +295,7 @@ impl Engine {
                 Ok(false) => return,
                 Ok(true) => {}
                 Err(broken) => {
-                    let described = broken.0.with(|ctx| describe(&ctx, rquickjs::Error::Exception));
+                    let described = broken.0.with(|ctx| describe(&ctx, &rquickjs::Error::Exception));
                     self.fail(described);
                 }
             }
@@ -418,7 +421,7 @@ fn entry<'js>(ctx: &Ctx<'js>, host: &Object<'js>, name: &str) -> rquickjs::Resul
 }
 
 /// What an exception says of itself.
-fn describe(ctx: &Ctx<'_>, error: rquickjs::Error) -> Described {
+fn describe(ctx: &Ctx<'_>, error: &rquickjs::Error) -> Described {
     if !error.is_exception() {
         return Described { message: error.to_string(), ..Described::default() };
     }

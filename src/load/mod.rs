@@ -4,6 +4,8 @@
 //! that the one interpreter of flows ([`user`]) acts out. What happens is counted in the [`ledger`], which is handed back when the
 //! run is over. The engine knows nothing of the sampler; both stamp what they see with the same clock. It prints nothing: lines
 //! that a script logs leave through a bounded channel, and so do windows that are to be published ([`publish`]).
+//!
+//! Three protocols are spoken, each without knowing scripts: [`http`], [`websocket`] on its connections, and [`socketio`] on both.
 
 mod answer;
 mod books;

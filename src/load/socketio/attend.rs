@@ -47,11 +47,13 @@ pub(super) struct Line {
 
 impl Line {
     fn tell(&self, at: Moment, what: What) {
-        let weight = match &what {
-            What::Received { name, arguments, .. } => size_of::<Event>() + name.len() + arguments.weight(),
-            _ => size_of::<Event>(),
-        };
-        self.post.tell(Event { at, what }, weight);
+        match &what {
+            What::Received { name, arguments, .. } => {
+                let weight = size_of::<Event>() + name.len() + arguments.weight();
+                self.post.tell(Event { at, what }, weight);
+            }
+            _ => self.post.announce(Event { at, what }),
+        }
     }
 }
 

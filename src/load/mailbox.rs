@@ -14,7 +14,9 @@ use tokio::sync::Notify;
 const MOST_ORDERS: usize = 256;
 /// Events that may wait for the user.
 const MOST_EVENTS: usize = 1024;
-/// How much they may weigh together, in bytes.
+/// Events beyond these that may wait when they are announced.
+const MOST_ANNOUNCED: usize = 256;
+/// How much events may weigh together, in bytes.
 const HEAVIEST: usize = 1 << 20;
 
 /// Orders from the user to the task, events from the task to the user.
@@ -107,6 +109,18 @@ impl<O, E> Mailbox<O, E> {
         self.user.notify_one();
     }
 
+    /// Tells the user something that must not be lost to a flood of other things; it may be, when it is a flood itself.
+    pub(super) fn announce(&self, event: E) {
+        let mut state = self.state();
+        if state.events.len() >= MOST_EVENTS + MOST_ANNOUNCED {
+            state.lost += 1;
+            return;
+        }
+        state.events.push_back((event, 0));
+        drop(state);
+        self.user.notify_one();
+    }
+
     /// Tells the last that there is to tell, whether there is room or not.
     pub(super) fn end(&self, event: Option<E>) {
         let mut state = self.state();
@@ -178,8 +192,15 @@ mod tests {
         assert_eq!(mailbox.lost(), 6);
         while mailbox.fetch().is_some() {}
         mailbox.tell(8, 2 * HEAVIEST);
+        mailbox.tell(7, 1);
+        mailbox.announce(10);
         mailbox.end(Some(9));
-        assert_eq!((mailbox.fetch(), mailbox.fetch(), mailbox.fetch()), (Some(8), Some(9), None));
+        let fetched: Vec<usize> = std::iter::from_fn(|| mailbox.fetch()).collect();
+        assert_eq!((fetched, mailbox.lost()), (vec![8, 10, 9], 7));
+        for number in 0..MOST_EVENTS + MOST_ANNOUNCED + 1 {
+            mailbox.announce(number);
+        }
+        assert_eq!(mailbox.lost(), 8);
         assert!(mailbox.is_over());
     }
 

@@ -5,6 +5,9 @@
 //! run is over. The engine knows nothing of the sampler; both stamp what they see with the same clock. It prints nothing: lines
 //! that a script logs leave through a bounded channel, and so do windows that are to be published ([`publish`]). JavaScript that a
 //! script brings along runs on a thread of its own ([`hooks`]).
+//!
+//! Three protocols are spoken, each without knowing scripts: [`http`], [`websocket`] on its connections, and [`socketio`] on both.
+//! What a script says of them is acted out in `request`, `over_websocket` and `over_socketio`.
 
 mod answer;
 mod books;
@@ -35,7 +38,6 @@ mod rows;
 mod secrets;
 mod shared;
 pub mod socketio;
-
 mod timer;
 mod user;
 pub mod websocket;

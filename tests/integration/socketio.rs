@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use nix::sys::signal::Signal;
+use pyperf::load::http::{Settings, Target, TlsSettings};
 use pyperf::load::socketio::reserved::Treatment;
 use pyperf::load::socketio::{Arguments, Client, Generation, Means, Options, Reconnection, Unacknowledged, What};
 use serde_json::{Value, json};
 
 use crate::support::process;
-use crate::support::socketio::{KINDS, Kind, Watched, dialer, options, run};
+use crate::support::socketio::{KINDS, Kind, Watched, dialer, dialer_with, options, run};
+use crate::support::temp_dir::TempDir;
 
 const LONG: Duration = Duration::from_secs(30);
 /// Each list of transports, and whether it ends on a WebSocket.
@@ -139,6 +141,40 @@ fn a_server_that_refuses_is_quoted() {
             }
         });
     }
+}
+
+#[test]
+fn tls_is_that_of_any_request() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let dir = TempDir::new();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| dir.join(name).display().to_string());
+    std::fs::write(&certificate, made.cert.pem()).expect("the directory is ours");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("the directory is ours");
+    let gunicorn =
+        FOUR.server().argument("--certfile").argument(&certificate).argument("--keyfile").argument(&key).start();
+    let target = format!("https://localhost:{}", gunicorn.address().port());
+    let options = Options::new(Target::parse(&target).expect("a URL"));
+    let trusting = TlsSettings { authorities: vec![made.cert.pem().into_bytes()], ..TlsSettings::default() };
+    run(async {
+        for tls in [TlsSettings { verify: false, ..TlsSettings::default() }, trusting] {
+            let dialer = dialer_with(&Settings { tls, ..Settings::default() });
+            for transports in TRANSPORTS {
+                let options = Options { transports: transports.to_vec(), ..options.clone() };
+                let (client, connected) = Watched::connect(&dialer, options).await;
+                assert!(connected.timings.tls.is_some() && connected.timings.dns.is_some());
+                settled(&client, transports).await;
+                let (_, ack) = client.emit_with_ack("/", "echo", values(&[json!(1)])).await.expect("sent");
+                assert!(ack.within(LONG).await.is_ok());
+                client.close().await;
+            }
+        }
+        for (means, words) in [(Means::Polling, "xhr poll error"), (Means::WebSocket, "websocket error")] {
+            let options = Options { transports: vec![means], ..options.clone() };
+            let refused = Client::connect(&dialer(), options).await.expect_err("refused");
+            let code = refused.failure.expect("a failure").code;
+            assert_eq!((refused.message.as_str(), &*code), (words, "DEPTH_ZERO_SELF_SIGNED_CERT"));
+        }
+    });
 }
 
 #[test]
@@ -383,7 +419,7 @@ fn a_thousand_users_are_small() {
 fn where_nobody_listens_the_system_is_quoted() {
     run(async {
         for (means, words) in [(Means::Polling, "xhr poll error"), (Means::WebSocket, "websocket error")] {
-            let target = pyperf::load::http::Target::parse("http://127.0.0.1:1").expect("a URL");
+            let target = Target::parse("http://127.0.0.1:1").expect("a URL");
             let options = Options { transports: vec![means], ..Options::new(target) };
             let refused = Client::connect(&dialer(), options).await.expect_err("refused");
             assert_eq!(refused.message, words);

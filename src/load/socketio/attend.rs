@@ -47,11 +47,13 @@ pub(super) struct Line {
 
 impl Line {
     fn tell(&self, at: Moment, what: What) {
-        let weight = match &what {
-            What::Received { name, arguments, .. } => size_of::<Event>() + name.len() + arguments.weight(),
-            _ => size_of::<Event>(),
-        };
-        self.post.tell(Event { at, what }, weight);
+        match &what {
+            What::Received { name, arguments, .. } => {
+                let weight = size_of::<Event>() + name.len() + arguments.weight();
+                self.post.tell(Event { at, what }, weight);
+            }
+            _ => self.post.announce(Event { at, what }),
+        }
     }
 }
 
@@ -177,14 +179,15 @@ impl Attendance {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Join(namespace) => {
-                self.rooms.want(&namespace);
-                self.ask();
+                if self.rooms.want(&namespace) {
+                    self.ask();
+                }
             }
             Order::Emit(emission) => {
-                if let Some(packet) = self.rooms.emit(emission) {
-                    say(&mut self.session, packet);
+                if self.rooms.want(&emission.namespace) {
+                    self.ask();
                 }
-                self.line.unsent.store(self.rooms.dropped(), Relaxed);
+                self.emit(emission);
             }
             Order::Acknowledge(namespace, id, arguments) => {
                 if self.rooms.is_joined(&namespace) {
@@ -193,6 +196,13 @@ impl Attendance {
             }
             Order::Close => (),
         }
+    }
+
+    fn emit(&mut self, emission: Emission) {
+        if let Some(packet) = self.rooms.emit(emission) {
+            say(&mut self.session, packet);
+        }
+        self.line.unsent.store(self.rooms.dropped(), Relaxed);
     }
 
     /// Asks for the namespaces that are wanted.
@@ -357,8 +367,14 @@ impl Attendance {
                     while let Some(order) = self.line.post.take() {
                         match order {
                             Order::Close => return Err("io client disconnect"),
+                            // Namespaces are asked for when there is somebody to ask.
                             Order::Join(namespace) => drop(self.rooms.want(&namespace)),
-                            other => self.obey(other),
+                            Order::Emit(emission) => {
+                                self.rooms.want(&emission.namespace);
+                                self.emit(emission);
+                            }
+                            // Whoever asked for it is gone.
+                            Order::Acknowledge(..) => (),
                         }
                     }
                 }

@@ -17,7 +17,7 @@ use super::engine::Generation;
 use super::event::{Connected, Event, Refused};
 use super::options::Options;
 use super::reserved::{Treatment, treatment};
-use super::rooms::{Emission, split};
+use super::rooms::Emission;
 use crate::clock::{Clock, Moment};
 
 /// How long a goodbye may take before the connection is cut.
@@ -150,11 +150,7 @@ impl Client {
     ) -> Result<Emitted, Gone> {
         let emitted = Emitted { at: self.clock.now(), treatment: treatment(self.generation, event) };
         if emitted.treatment == Treatment::Sent {
-            let (name, _) = split(namespace);
-            if name != "/" {
-                self.join(namespace).await?;
-            }
-            let emission = Emission { namespace: name, arguments: arguments.named(event), ack };
+            let emission = Emission { namespace: namespace.to_owned(), arguments: arguments.named(event), ack };
             self.order(Order::Emit(emission)).await?;
         }
         Ok(emitted)

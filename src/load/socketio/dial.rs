@@ -134,6 +134,9 @@ impl Dialer {
         let answer = polling::checked(exchange.outcome).map_err(|failure| xhr(failure, timings))?;
         // Old servers answer in their own way, whatever they are asked for.
         let generation = engine::generation_of(&answer.body.bytes);
+        if options.generation.is_some_and(|pinned| pinned != generation) {
+            return Err(Refused::new(&format!("parser error: the server speaks Engine.IO {}", generation.number())));
+        }
         let packets = engine::decode(&answer.body.bytes, generation);
         let mut packets = packets.map_err(|error| Refused::new(&format!("parser error: {error}")))?.into_iter();
         let greeting = greeting(packets.next())?;

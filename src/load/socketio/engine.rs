@@ -109,6 +109,9 @@ pub enum BadPacket {
     /// It should be text.
     #[error("a packet that is not UTF-8")]
     Utf8,
+    /// There are more of them in one body than are taken.
+    #[error("more packets at once than are taken")]
+    TooMany,
 }
 
 /// As lenient as Node is: padding may be there or not.
@@ -118,6 +121,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true),
 );
+
+/// Packets that are taken from one body: each takes more room than it takes bytes.
+const MOST: usize = 1 << 16;
 
 /// What stands between two packets in a body of revision 4.
 const SEPARATOR: char = '\u{1e}';
@@ -320,11 +326,23 @@ pub fn decode(body: &[u8], generation: Generation) -> Result<Vec<Packet>, BadPac
             if text.is_empty() {
                 return Ok(Vec::new());
             }
-            text.split(SEPARATOR).map(Packet::of_text).collect()
+            let mut packets = Vec::new();
+            for packet in text.split(SEPARATOR) {
+                push(&mut packets, Packet::of_text(packet)?)?;
+            }
+            Ok(packets)
         }
         Generation::Three if body.first().is_some_and(|&first| first <= 1) => decode_three(body),
         Generation::Three => decode_three_text(str::from_utf8(body).map_err(|_| BadPacket::Utf8)?),
     }
+}
+
+fn push(packets: &mut Vec<Packet>, packet: Packet) -> Result<(), BadPacket> {
+    if packets.len() == MOST {
+        return Err(BadPacket::TooMany);
+    }
+    packets.push(packet);
+    Ok(())
 }
 
 fn decode_three_text(mut text: &str) -> Result<Vec<Packet>, BadPacket> {
@@ -334,7 +352,7 @@ fn decode_three_text(mut text: &str) -> Result<Vec<Packet>, BadPacket> {
         let length: usize = length.parse().map_err(|_| BadPacket::Length)?;
         let end = after_units(rest, length).ok_or(BadPacket::Length)?;
         let (packet, rest) = rest.split_at(end);
-        packets.push(Packet::of_old_text(packet)?);
+        push(&mut packets, Packet::of_old_text(packet)?)?;
         text = rest;
     }
     Ok(packets)
@@ -363,11 +381,12 @@ fn decode_three(mut body: &[u8]) -> Result<Vec<Packet>, BadPacket> {
         });
         let (packet, after) =
             rest[digits + 1..].split_at_checked(length.ok_or(BadPacket::Length)?).ok_or(BadPacket::Length)?;
-        packets.push(match first {
+        let packet = match first {
             0 => Packet::of_text(str::from_utf8(packet).map_err(|_| BadPacket::Utf8)?)?,
             1 => Packet::of_bytes(Bytes::copy_from_slice(packet), Generation::Three)?,
             _ => return Err(BadPacket::Kind),
-        });
+        };
+        push(&mut packets, packet)?;
         body = after;
     }
     Ok(packets)
@@ -406,6 +425,8 @@ mod tests {
         assert_eq!(decode(b"9", Generation::Four), Err(BadPacket::Kind));
         assert_eq!(decode(b"b!", Generation::Four), Err(BadPacket::Base64));
         assert_eq!(decode(b"4\xff", Generation::Four), Err(BadPacket::Utf8));
+        assert_eq!(decode("6\x1e".repeat(MOST + 1).as_bytes(), Generation::Four), Err(BadPacket::TooMany));
+        assert_eq!(three("1:6".repeat(MOST + 1).as_bytes()), Err(BadPacket::TooMany));
     }
 
     #[test]

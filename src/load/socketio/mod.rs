@@ -9,6 +9,7 @@
 //! | `engine`, `packet` | what is said, as bytes: pure |
 //! | `arguments` | JSON with bytes in it |
 //! | `options` | what to connect to, and how |
+//! | `event` | what happens, in the words of `socket.io-client` |
 //! | `polling` | the transport that is made of requests |
 //! | `session` | one connection of Engine.IO: transport, upgrade, pings |
 //! | `dial` | how a session comes about: which generation, which transport |

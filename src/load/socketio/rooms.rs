@@ -74,6 +74,9 @@ impl Rooms {
 
     /// Wants a namespace; tells whether it was not wanted before.
     pub(super) fn want(&mut self, namespace: &str) -> bool {
+        if self.room(namespace).is_some() {
+            return false;
+        }
         let (name, query) = split(namespace);
         if self.all.len() >= MOST_ROOMS || self.room(&name).is_some() {
             return false;
@@ -139,7 +142,10 @@ impl Rooms {
 
     /// The packet of an event, when its namespace is there; otherwise the event waits, or is dropped when it waits for
     /// nothing.
-    pub(super) fn emit(&mut self, emission: Emission) -> Option<Packet> {
+    pub(super) fn emit(&mut self, mut emission: Emission) -> Option<Packet> {
+        if self.room(&emission.namespace).is_none() {
+            emission.namespace = split(&emission.namespace).0;
+        }
         let state = self.room(&emission.namespace).map(|room| room.state);
         match state {
             Some(State::Joined) => self.packet(emission),

@@ -236,7 +236,7 @@ impl Gunicorn {
 
 /// From a line such as `[…] [INFO] Listening at: http://127.0.0.1:40123 (1234)`.
 fn parse_listening(line: &str) -> (SocketAddr, i32) {
-    let parsed = line.split_once("http://").and_then(|(_, rest)| {
+    let parsed = line.split_once("://").and_then(|(_, rest)| {
         let (address, pid) = rest.trim_end().strip_suffix(')')?.split_once(" (")?;
         Some((address.parse().ok()?, pid.parse().ok()?))
     });

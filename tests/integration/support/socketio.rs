@@ -54,7 +54,12 @@ pub fn options(gunicorn: &Gunicorn) -> Options {
 
 /// A dialer of a run of its own.
 pub fn dialer() -> Dialer {
-    Dialer::new(&Transport::new(&Settings::default(), Clock::start()).expect("usual settings"))
+    dialer_with(&Settings::default())
+}
+
+/// A dialer on a transport of these settings.
+pub fn dialer_with(settings: &Settings) -> Dialer {
+    Dialer::new(&Transport::new(settings, Clock::start()).expect("good settings"))
 }
 
 /// Runs a test to its end, or fails it after a minute.

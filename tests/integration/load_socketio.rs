@@ -14,7 +14,7 @@ const FOUR: Kind = KINDS[0];
 
 /// Some users of one scenario over Socket.IO.
 fn script(target: SocketAddr, users: usize, config: &str, steps: &[&str]) -> Load {
-    let steps: String = steps.iter().map(|step| format!("      - {step}\n")).collect();
+    let steps: String = steps.iter().map(|step| ["      - ", step, "\n"].concat()).collect();
     Load::script(format!(
         "config:\n  target: http://{target}\n  timeout: 20\n  phases: [{{ duration: 100ms, arrivalCount: {users} }}]\n{config}\
          scenarios:\n  - name: sockets\n    engine: socketio\n    flow:\n{steps}"

@@ -8,7 +8,7 @@ use crate::support::websockets::WebSockets;
 
 /// Some users of one scenario over WebSocket.
 fn script(target: &str, users: usize, config: &str, steps: &[&str]) -> Load {
-    let steps: String = steps.iter().map(|step| format!("      - {step}\n")).collect();
+    let steps: String = steps.iter().map(|step| ["      - ", step, "\n"].concat()).collect();
     Load::script(format!(
         "config:\n  target: \"{target}\"\n  timeout: 20\n  phases: [{{ duration: 100ms, arrivalCount: {users} }}]\n{config}\
          scenarios:\n  - name: messages\n    engine: ws\n    flow:\n{steps}"

@@ -197,7 +197,7 @@ mod tests {
         mailbox.end(Some(9));
         let fetched: Vec<usize> = std::iter::from_fn(|| mailbox.fetch()).collect();
         assert_eq!((fetched, mailbox.lost()), (vec![8, 10, 9], 7));
-        for number in 0..=(MOST_EVENTS + MOST_ANNOUNCED) {
+        for number in 0..=MOST_EVENTS + MOST_ANNOUNCED {
             mailbox.announce(number);
         }
         assert_eq!(mailbox.lost(), 8);

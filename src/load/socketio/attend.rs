@@ -4,22 +4,22 @@
 //! It stands alone because it is all that goes on while the user does something else. It sleeps between packets.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::arguments::Arguments;
 use super::client::Acknowledged;
 use super::dial::{Dialer, Opening};
+use super::down::Down;
 use super::engine::{self, Generation, Kind, Payload};
 use super::event::{Connected, Event, Refused, What};
 use super::options::Options;
 use super::packet::{Content, Decoder, Packet};
 use super::rooms::{Emission, Rooms};
-use super::session::{Down, Session, Turn};
+use super::session::{Session, Turn};
 use crate::clock::{Clock, Moment};
 use crate::load::mailbox::Mailbox;
 use crate::random::Random;
@@ -46,7 +46,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn tell(&self, at: Moment, what: What) {
+    pub(super) fn tell(&self, at: Moment, what: What) {
         match &what {
             What::Received { name, arguments, .. } => {
                 let weight = size_of::<Event>() + name.len() + arguments.weight();
@@ -68,14 +68,14 @@ impl Drop for Finally {
 
 /// What the task has in hand.
 pub(super) struct Attendance {
-    dialer: Dialer,
-    options: Arc<Options>,
-    line: Arc<Line>,
-    clock: Clock,
-    session: Session,
-    decoder: Decoder,
-    rooms: Rooms,
-    random: Random,
+    pub(super) dialer: Dialer,
+    pub(super) options: Arc<Options>,
+    pub(super) line: Arc<Line>,
+    pub(super) clock: Clock,
+    pub(super) session: Session,
+    pub(super) decoder: Decoder,
+    pub(super) rooms: Rooms,
+    pub(super) random: Random,
 }
 
 /// How serving a connection ended.
@@ -198,7 +198,7 @@ impl Attendance {
         }
     }
 
-    fn emit(&mut self, emission: Emission) {
+    pub(super) fn emit(&mut self, emission: Emission) {
         if let Some(packet) = self.rooms.emit(emission) {
             say(&mut self.session, packet);
         }
@@ -284,7 +284,7 @@ impl Attendance {
     }
 
     /// Joins namespace `/` of a new session.
-    async fn enter(&mut self, certain: bool) -> Result<(), Refused> {
+    pub(super) async fn enter(&mut self, certain: bool) -> Result<(), Refused> {
         if !certain {
             let told = timeout(TELLTALE, poll_fn(|context| self.session.poll(context))).await;
             if let Ok(turn) = told {
@@ -322,79 +322,10 @@ impl Attendance {
             ..Refused::new(if down.detail.starts_with("xhr") { "xhr poll error" } else { down.why })
         })
     }
-
-    /// Makes the connection again. An error says why it is over; nothing, when it was not even tried.
-    async fn reconnect(&mut self) -> Result<(), Option<&'static str>> {
-        let Some(reconnection) = self.options.reconnection else { return Err(None) };
-        for attempt in 0..reconnection.attempts {
-            let began = self.clock.now();
-            let delay = reconnection.delay(attempt, self.random.unit());
-            let opening = self.redial(delay).await.map_err(Some)?;
-            let connected = match opening {
-                Ok(opening) => self.resume(opening).await,
-                Err(refused) => Err(refused),
-            };
-            let now = self.clock.now();
-            match connected {
-                Ok(connected) => {
-                    let took = now.since(began + delay);
-                    let connected = Connected { took, generation: self.session.generation(), ..connected };
-                    self.line.tell(now, What::Reconnected { attempts: attempt + 1, connected });
-                    return Ok(());
-                }
-                Err(refused) => {
-                    self.rooms.interrupt();
-                    let refused = Box::new(refused);
-                    self.line.tell(now, What::NotReconnected { attempt: attempt.saturating_add(1), refused });
-                }
-            }
-        }
-        Err(Some("reconnect_failed"))
-    }
-
-    /// Waits, and dials; meanwhile events that are to be sent are kept. An error when the user wants no more.
-    async fn redial(&mut self, delay: Duration) -> Result<Result<Opening, Refused>, &'static str> {
-        let (dialer, options) = (self.dialer.clone(), Arc::clone(&self.options));
-        let mut dialing = pin!(async move {
-            sleep(delay).await;
-            let dialled = timeout(options.timeout, dialer.dial(&options)).await;
-            dialled.unwrap_or_else(|_| Err(Refused::new("timeout")))
-        });
-        loop {
-            tokio::select! {
-                dialled = &mut dialing => return Ok(dialled),
-                () = self.line.post.ordered() => {
-                    while let Some(order) = self.line.post.take() {
-                        match order {
-                            Order::Close => return Err("io client disconnect"),
-                            // Namespaces are asked for when there is somebody to ask.
-                            Order::Join(namespace) => drop(self.rooms.want(&namespace)),
-                            Order::Emit(emission) => {
-                                self.rooms.want(&emission.namespace);
-                                self.emit(emission);
-                            }
-                            // Whoever asked for it is gone.
-                            Order::Acknowledge(..) => (),
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    async fn resume(&mut self, opening: Opening) -> Result<Connected, Refused> {
-        let connected = connected(&opening);
-        let certain = opening.certain;
-        self.session = opening.session;
-        self.decoder = Decoder::new(self.options.limits);
-        let options = Arc::clone(&self.options);
-        timeout(options.timeout, self.enter(certain)).await.unwrap_or_else(|_| Err(Refused::new("timeout")))?;
-        Ok(connected)
-    }
 }
 
 /// What is known before namespace `/` is there.
-fn connected(opening: &Opening) -> Connected {
+pub(super) fn connected(opening: &Opening) -> Connected {
     Connected {
         took: Duration::ZERO,
         means: opening.means,

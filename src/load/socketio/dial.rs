@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::carrier;
 use super::engine::{self, Generation, Kind, Packet, Payload};
 use super::event::Refused;
 use super::options::{Means, Options};
 use super::polling::{self, Polling};
-use super::session::{self, Greeting, Session, Wire};
+use super::session::{Greeting, Session, Wire};
 use crate::clock::Clock;
 use crate::load::http::{Failure, Timings, Transport};
-use crate::load::websocket::Message;
+use crate::load::websocket::{Ended, Message};
 
 /// Servers whose generation is remembered.
 const MOST_KNOWN: usize = 64;
@@ -147,17 +148,17 @@ impl Dialer {
     }
 
     async fn greet_on_websocket(&self, options: &Options, generation: Generation) -> Result<Greeted, Refused> {
-        let opened = session::websocket(self, options, generation, &[]).await;
+        let opened = carrier::websocket(self, options, generation, &[]).await;
         let (mut connection, accepted) =
             opened.map_err(|refused| Refused::because("websocket error", refused.failure, refused.timings))?;
         let timings = accepted.timings;
         let first = match connection.next().await {
             Ok(Message::Text(text)) => Packet::of_text(&text).ok(),
             Ok(Message::Binary(_)) => None,
-            Err(crate::load::websocket::Ended::Failed(failure)) => {
+            Err(Ended::Failed(failure)) => {
                 return Err(Refused::because("websocket error", failure, timings));
             }
-            Err(crate::load::websocket::Ended::Closed { .. }) => return Err(Refused::mute()),
+            Err(Ended::Closed { .. }) => return Err(Refused::mute()),
         };
         let greeting = greeting(first)?;
         let certain = generation == Generation::Three || greeting.max_payload.is_some();

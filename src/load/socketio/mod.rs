@@ -10,23 +10,26 @@
 //! | `arguments` | JSON with bytes in it |
 //! | `options` | what to connect to, and how |
 //! | `event` | what happens, in the words of `socket.io-client` |
-//! | `polling` | the transport that is made of requests |
-//! | `session` | one connection of Engine.IO: transport, upgrade, pings |
+//! | `polling`, `carrier` | the transports: requests, and a WebSocket |
+//! | `session`, `down` | one connection of Engine.IO: transport, upgrade, pings; how it is lost |
 //! | `dial` | how a session comes about: which generation, which transport |
 //! | `rooms` | the namespaces of a client, and what waits for them |
-//! | `attend` | the task: orders in, events out, reconnection |
+//! | `attend`, `reconnect` | the task: orders in, events out, and the connection made again |
 //! | `client` | what a user holds in hand |
 //! | `reserved` | events that clients take for their own |
 
 mod arguments;
 mod attend;
+mod carrier;
 mod client;
 mod dial;
+mod down;
 pub mod engine;
 mod event;
 mod options;
 pub mod packet;
 mod polling;
+mod reconnect;
 pub mod reserved;
 mod rooms;
 mod session;

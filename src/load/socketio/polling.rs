@@ -15,9 +15,9 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method};
 
 use super::dial::Dialer;
+use super::down::Down;
 use super::engine::{self, Generation, Packet};
 use super::options::{Means, Options};
-use super::session::Down;
 use crate::load::http::{
     Answer, BadUrl, Connections, Exchange, Failure, Keep, Missing, Outgoing, Stage, Timings, Transport,
 };

@@ -4,8 +4,6 @@
 //! there, with 4 the server asks. It moves when it is polled, and knows neither namespaces nor reconnection.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,59 +11,17 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
+use super::carrier::{message, probe, read};
 use super::dial::Dialer;
+use super::down::Down;
 use super::engine::{Generation, Kind, Packet, Payload};
 use super::options::{Means, Options};
 use super::polling::Polling;
 use crate::clock::{Clock, Moment};
-use crate::load::http::{BadUrl, Failure};
-use crate::load::websocket::{Connection, Ended, Message, Refused as NoWebSocket, Step, Wish, open};
-use crate::printable::printable;
+use crate::load::websocket::{Connection, Message, Step};
 
 /// Packets that may wait to be sent before no more are taken.
 const BACKLOG: usize = 64;
-
-/// Why a connection was lost, in the words of `socket.io-client`.
-#[derive(Clone, Debug)]
-pub(super) struct Down {
-    pub(super) why: &'static str,
-    pub(super) detail: String,
-    pub(super) failure: Option<Failure>,
-}
-
-impl Down {
-    fn new(why: &'static str, detail: impl Display) -> Self {
-        Self { why, detail: printable(&detail.to_string(), 300), failure: None }
-    }
-
-    fn failed(what: &str, failure: Failure) -> Self {
-        let detail = format!("{what}: {}: {}", failure.code, failure.detail);
-        Self { failure: Some(failure), ..Self::new("transport error", detail) }
-    }
-
-    pub(super) fn of_poll(failure: Failure) -> Self {
-        Self::failed("xhr poll error", failure)
-    }
-
-    pub(super) fn of_post(failure: Failure) -> Self {
-        Self::failed("xhr post error", failure)
-    }
-
-    pub(super) fn no_url(error: &BadUrl) -> Self {
-        Self::new("transport error", error)
-    }
-
-    pub(super) fn parse(error: &dyn Display) -> Self {
-        Self::new("parse error", error)
-    }
-
-    fn of_end(ended: Ended) -> Self {
-        match ended {
-            Ended::Closed { code, reason } => Self::new("transport close", format!("{code} {reason}").trim_end()),
-            Ended::Failed(failure) => Self::failed("websocket error", failure),
-        }
-    }
-}
 
 /// What a session brings forth.
 #[derive(Debug)]
@@ -343,60 +299,5 @@ impl Session {
                 connection.close(None, "").await;
             }
         }
-    }
-}
-
-/// A packet as a message of a WebSocket.
-pub(super) fn message(packet: Packet, generation: Generation) -> Message {
-    match packet.framed(generation) {
-        Payload::Text(text) => Message::Text(text),
-        Payload::Binary(bytes) => Message::Binary(bytes),
-    }
-}
-
-/// The packet in a message of a WebSocket.
-pub(super) fn read(message: Message, generation: Generation) -> Result<Packet, Down> {
-    match message {
-        Message::Text(text) => Packet::of_text(&text),
-        Message::Binary(bytes) => Packet::of_bytes(bytes, generation),
-    }
-    .map_err(|error| Down::parse(&error))
-}
-
-/// Opens a WebSocket.
-pub(super) async fn websocket(
-    dialer: &Dialer,
-    options: &Options,
-    generation: Generation,
-    further: &[(&str, &str)],
-) -> Result<(Connection, crate::load::websocket::Accepted), NoWebSocket> {
-    let due = dialer.clock().now();
-    let target = options.url(generation, Means::WebSocket, further).map_err(|error| NoWebSocket {
-        timings: crate::load::http::Timings { due, ..Default::default() },
-        failure: Failure::of_io(crate::load::http::Stage::Sending, &io::Error::other(error.to_string())),
-    })?;
-    let wish = Wish { headers: options.all_headers(), largest: options.largest, ..Wish::new(target) };
-    Box::pin(open(dialer.usual(), &wish, due)).await
-}
-
-/// Opens a WebSocket for a session, and asks whether it works.
-async fn probe(
-    dialer: Dialer,
-    options: Arc<Options>,
-    generation: Generation,
-    sid: String,
-) -> Result<Connection, String> {
-    let opened = websocket(&dialer, &options, generation, &[("sid", &sid)]).await;
-    let (mut connection, _) = opened.map_err(|refused| refused.failure.detail)?;
-    let ended = |ended| Down::of_end(ended).detail;
-    let probe = message(Packet::text(Kind::Ping, "probe"), generation);
-    let asked = async {
-        connection.send(probe).await.map_err(ended)?;
-        connection.next().await.map_err(ended)
-    };
-    let answer = tokio::time::timeout(options.timeout, asked).await.map_err(|_| "timeout".to_owned())??;
-    match answer {
-        Message::Text(text) if text == "3probe" => Ok(connection),
-        _ => Err("probe error".into()),
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) fetching: Cell<usize>,
     /// How loading went, once it is over: the exported functions, or the error.
     pub(super) loaded: RefCell<Option<std::result::Result<String, String>>>,
+    /// Calls that have been broken off, which JavaScript has to hear of.
+    pub(super) broken: RefCell<Vec<u32>>,
     /// When the JavaScript that is at work has to pause.
     pub(super) deadline: Cell<Option<Moment>>,
     files: Files,
@@ -59,6 +61,7 @@ impl State {
             unwanted: RefCell::default(),
             fetching: Cell::new(0),
             loaded: RefCell::default(),
+            broken: RefCell::default(),
             deadline: Cell::new(None),
             files: Files::new(folder, &start.source.file),
         }

@@ -329,7 +329,10 @@ impl Engine {
         let mut desk = self.state.desk.borrow_mut();
         let failure = described.failure(&desk.folder);
         match desk.at_work() {
-            Some(id) => desk.fail(id, failure),
+            Some(id) => {
+                desk.fail(id, failure);
+                self.state.broken.borrow_mut().push(id);
+            }
             None => self.state.sink.note(&format!("the processor was broken off: {failure}")),
         }
     }
@@ -342,7 +345,7 @@ impl Engine {
             self.turn(self.deadline(), |entries| &entries.fire, (number,));
         }
         let expired = self.state.desk.borrow_mut().expire();
-        for id in expired {
+        for id in self.state.broken.take().into_iter().chain(expired) {
             self.turn(self.deadline(), |entries| &entries.abandon, (id,));
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) broken: RefCell<Vec<u32>>,
     /// When the JavaScript that is at work has to pause.
     pub(super) deadline: Cell<Option<Moment>>,
+    /// Whether memory has run out since the last look.
+    pub(super) starved: Cell<bool>,
     files: Files,
 }
 
@@ -63,6 +65,7 @@ impl State {
             loaded: RefCell::default(),
             broken: RefCell::default(),
             deadline: Cell::new(None),
+            starved: Cell::new(false),
             files: Files::new(folder, &start.source.file),
         }
     }
@@ -74,7 +77,10 @@ impl State {
             "interrupted" => {
                 told("ERR_HOOK_BUSY", format!("it ran for more than {:?} without a pause", self.limits.run))
             }
-            "out of memory" => told("ERR_HOOK_MEMORY", format!("it needs more memory than {} bytes", self.limits.heap)),
+            "out of memory" => {
+                self.starved.set(true);
+                told("ERR_HOOK_MEMORY", format!("it needs more memory than {} bytes", self.limits.heap))
+            }
             "Maximum call stack size exceeded" | "stack overflow" => told(
                 "ERR_HOOK_STACK",
                 format!("it calls itself without end: the stack of {} bytes is full", self.limits.stack),

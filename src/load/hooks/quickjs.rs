@@ -47,15 +47,16 @@ pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Lo
         let ended = engine.serve(start, orders).await;
         let failure = match ended {
             Ended::Closed => Failure::new("ERR_HOOK_ENDED", "the run is over"),
-            Ended::Spent => {
-                Failure::new("ERR_HOOK_BUSY", "another call never paused, and the processor was started anew")
-            }
+            Ended::Spent => Failure::new(
+                "ERR_HOOK_BUSY",
+                "another call never paused or filled the memory, and the processor was started anew",
+            ),
         };
         engine.state.desk.borrow_mut().fail_all(&failure);
         if ended == Ended::Closed {
             return Ok(());
         }
-        start.sink.note("the processor was started anew, as a hook never paused: what it kept in its modules is lost");
+        start.sink.note("the processor was started anew, as a hook never paused or filled the memory: what it kept in its modules is lost");
         drop(engine);
         engine = match Engine::new(start, transport.clone()) {
             Ok(engine) => engine,
@@ -82,7 +83,7 @@ fn gone(start: &Start, error: &HooksError) {
 enum Ended {
     /// Nobody calls any more.
     Closed,
-    /// JavaScript that cannot be broken off.
+    /// JavaScript that cannot be broken off, or no memory to go on.
     Spent,
 }
 
@@ -238,7 +239,7 @@ impl Engine {
                 self.turn(self.deadline(), |entries| &entries.forget, (exact(user),));
             }
             self.tend();
-            if self.spent.get() {
+            if self.spent.get() || self.is_starved() {
                 return Ended::Spent;
             }
         }
@@ -253,6 +254,16 @@ impl Engine {
             let arguments = (id, exact(user), kind, index, arguments, fresh);
             self.turn(deadline, |entries| &entries.dispatch, arguments);
         }
+    }
+
+    /// Whether memory ran out, and what the processor keeps leaves no room to go on.
+    fn is_starved(&self) -> bool {
+        if !self.state.starved.replace(false) {
+            return false;
+        }
+        self.runtime.run_gc();
+        let used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or_default();
+        used > self.state.limits.heap / 4 * 3
     }
 
     /// One turn of JavaScript: an entry point, and what follows from it at once.

@@ -4,18 +4,18 @@
 //! input, then by its number; it ends itself when pyperf is gone. It is watched: while calls are under way it has to answer, and one
 //! that does not is ended and started anew.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc::Receiver;
 
 use super::desk::{Desk, Order, Reply};
 use super::failure::{self, Described, Failure};
+use super::pipes::{Lines, PIECE, Pipes};
 use super::processor::{Functions, Loaded, Start};
 use super::settings::{Failed, HooksError, Runtime};
 use crate::clock::Moment;
@@ -26,8 +26,6 @@ const MOST_STARTS: usize = 10;
 const BATCH: usize = 64;
 /// Bytes that may wait to be written before no more calls are taken.
 const MOST_WAITING: usize = 16 << 20;
-/// Bytes that are read at a time.
-const PIECE: usize = 64 << 10;
 /// How long node may take beyond the time that a hook may run.
 const GRACE: Duration = Duration::from_secs(1);
 /// The sign before each line that is for us.
@@ -391,61 +389,6 @@ impl Sidecar {
         // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Our ends of its pipes.
-struct Pipes {
-    input: pipe::Sender,
-    output: pipe::Receiver,
-    errors: pipe::Receiver,
-}
-
-impl Pipes {
-    fn of(child: &mut Child) -> io::Result<Self> {
-        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
-        let input = child.stdin.take().ok_or_else(closed)?;
-        let output = child.stdout.take().ok_or_else(closed)?;
-        let errors = child.stderr.take().ok_or_else(closed)?;
-        Ok(Self {
-            input: pipe::Sender::from_owned_fd(input.into())?,
-            output: pipe::Receiver::from_owned_fd(output.into())?,
-            errors: pipe::Receiver::from_owned_fd(errors.into())?,
-        })
-    }
-}
-
-/// What comes through a pipe, line by line.
-struct Lines {
-    pipe: pipe::Receiver,
-    bytes: Vec<u8>,
-    /// How far it has been looked at.
-    seen: usize,
-    most: usize,
-    ended: bool,
-}
-
-impl Lines {
-    fn new(pipe: pipe::Receiver, most: usize) -> Self {
-        Self { pipe, bytes: Vec::new(), seen: 0, most, ended: false }
-    }
-
-    /// Reads a piece; false at the end, or when a line is too long.
-    async fn read(&mut self) -> bool {
-        self.bytes.reserve(PIECE);
-        matches!(self.pipe.read_buf(&mut self.bytes).await, Ok(count) if count > 0) && self.bytes.len() <= self.most
-    }
-
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let end = self.bytes.get(self.seen..)?.iter().position(|byte| *byte == b'\n');
-        let Some(end) = end.map(|end| end + self.seen) else {
-            self.seen = self.bytes.len();
-            return None;
-        };
-        self.seen = 0;
-        let mut line: Vec<u8> = self.bytes.drain(..=end).collect();
-        line.pop();
-        Some(line)
     }
 }
 

@@ -3,7 +3,7 @@
 //! It stands alone because it is the only place, with `native`, that knows the engine. JavaScript runs only inside a *turn*: one call,
 //! one timer, one answer, with all that follows from it at once; each turn has a deadline that the engine looks at as it goes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,16 +13,15 @@ use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Aborted, LocalBoxFuture, abortable};
 use futures_util::stream::FuturesUnordered;
 use rquickjs::context::EvalOptions;
-use rquickjs::loader::{ImportAttributes, Loader, Resolver};
-use rquickjs::module::Declared;
 use rquickjs::prelude::IntoArgs;
-use rquickjs::{Context, Ctx, Function, Module, Object, Persistent, Runtime, TypedArray, Value};
+use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, TypedArray, Value};
 use tokio::sync::mpsc::Receiver;
 
 use super::super::http::Transport;
 use super::desk::{Order, Outbound};
 use super::failure::{Described, Failure};
 use super::fetch::{self, Fetched};
+use super::linking::{Entry, Hooked, Linking, track};
 use super::native::{self, State};
 use super::processor::{Functions, Loaded, Start};
 use super::settings::{self, HooksError};
@@ -87,8 +86,6 @@ enum Ended {
     Spent,
 }
 
-type Entry = Persistent<Function<'static>>;
-
 /// The entry points of `host/quickjs.js`.
 struct Entries {
     dispatch: Entry,
@@ -98,16 +95,6 @@ struct Entries {
     load: Entry,
     fetched: Entry,
     settled: Entry,
-}
-
-/// What the engine calls back into: set once the host is there, taken away before the engine goes.
-#[derive(Clone, Default)]
-struct Hooked(Rc<RefCell<Option<Linking>>>);
-
-struct Linking {
-    resolve: Entry,
-    source: Entry,
-    rejection: Entry,
 }
 
 struct Engine {
@@ -447,54 +434,4 @@ fn describe(ctx: &Ctx<'_>, error: &rquickjs::Error) -> Described {
     let text = |name: &str| object.get::<_, Option<String>>(name).ok().flatten().unwrap_or_default();
     let (message, stack) = (text("message"), text("stack"));
     Described { code: String::new(), message, stack, needs_node: false }
-}
-
-/// Tells the host of promises that are rejected while nothing waits for them.
-fn track(runtime: &Runtime, hooked: &Hooked, rejections: &Rc<Cell<bool>>) {
-    let (hooked, rejections) = (hooked.clone(), rejections.clone());
-    runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, handled| {
-        let entry = hooked.0.borrow().as_ref().map(|linking| linking.rejection.clone());
-        let Some(Ok(rejection)) = entry.map(|entry| entry.restore(&ctx)) else { return };
-        rejections.set(true);
-        // It only takes a note; that there is no memory for it is no reason to stop.
-        if rejection.call::<_, ()>((promise, reason, handled)).is_err() {
-            ctx.catch();
-        }
-    })));
-}
-
-impl Hooked {
-    fn linked<'js>(&self, ctx: &Ctx<'js>, which: fn(&Linking) -> &Entry) -> rquickjs::Result<Function<'js>> {
-        let entry = self.0.borrow().as_ref().map(|linking| which(linking).clone());
-        entry.ok_or(rquickjs::Error::Unknown)?.restore(ctx)
-    }
-}
-
-impl Resolver for Hooked {
-    fn resolve<'js>(
-        &mut self,
-        ctx: &Ctx<'js>,
-        base: &str,
-        name: &str,
-        _attributes: Option<ImportAttributes<'js>>,
-    ) -> rquickjs::Result<String> {
-        self.linked(ctx, |linking| &linking.resolve)?.call((base, name))
-    }
-}
-
-impl Loader for Hooked {
-    fn load<'js>(
-        &mut self,
-        ctx: &Ctx<'js>,
-        name: &str,
-        _attributes: Option<ImportAttributes<'js>>,
-    ) -> rquickjs::Result<Module<'js, Declared>> {
-        let source: String = self.linked(ctx, |linking| &linking.source)?.call((name,))?;
-        let module = Module::declare(ctx.clone(), name, source)?;
-        let meta = module.meta()?;
-        meta.set("url", format!("file://{name}"))?;
-        meta.set("filename", name)?;
-        meta.set("dirname", name.rsplit_once('/').map_or("", |(folder, _)| folder))?;
-        Ok(module)
-    }
 }

@@ -64,7 +64,7 @@ pub(super) async fn run(
             Ended::Stuck => {
                 Failure::new("ERR_HOOK_BUSY", format!("{}, and node had to be ended", busy(start.limits.run)))
             }
-            Ended::Died => sidecar.death(),
+            Ended::Died => sidecar.death().await,
         };
         sidecar.desk.fail_all(&failure);
         start.sink.note(&format!("node is started anew ({failure}): what the processor kept in its modules is lost"));
@@ -194,7 +194,7 @@ impl Sidecar {
             }
             match heard {
                 Ok(true) => {}
-                Ok(false) => return Err(HooksError::Node(self.death().message)),
+                Ok(false) => return Err(HooksError::Node(self.death().await.message)),
                 Err(_) => {
                     let message = format!("it is not loaded after {:?}", self.desk.limits.load);
                     return Err(HooksError::Failed(Failed { message, at: None }));
@@ -369,12 +369,21 @@ impl Sidecar {
     }
 
     /// What it died of.
-    fn death(&mut self) -> Failure {
+    async fn death(&mut self) -> Failure {
         if self.out_of_memory {
             let message = format!("it needs more memory than {} bytes, and node has ended", self.desk.limits.heap);
             return Failure::new("ERR_HOOK_MEMORY", message);
         }
-        let status = self.child.try_wait().ok().flatten().map_or_else(String::new, |status| format!(": {status}"));
+        // Its pipes close a moment before it is gone.
+        let mut status = None;
+        for _ in 0..100 {
+            status = self.child.try_wait().ok().flatten();
+            if status.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let status = status.map_or_else(String::new, |status| format!(": {status}"));
         Failure::new("ERR_HOOK_NODE", format!("node has ended{status}"))
     }
 

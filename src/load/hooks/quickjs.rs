@@ -38,7 +38,13 @@ const MOST_STARTS: usize = 10;
 pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Loaded) -> Result<(), HooksError> {
     let transport = Rc::new(start.transport()?);
     let mut engine = Engine::new(start, transport.clone())?;
-    let functions = engine.load().await?;
+    let functions = match engine.load().await {
+        Ok(functions) => functions,
+        Err(error) => {
+            engine.lay_down();
+            return Err(error);
+        }
+    };
     if loaded.send(Ok((functions, settings::Runtime::QuickJs))).is_err() {
         return Ok(());
     }
@@ -52,11 +58,11 @@ pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Lo
             ),
         };
         engine.state.desk.borrow_mut().fail_all(&failure);
+        engine.lay_down();
         if ended == Ended::Closed {
             return Ok(());
         }
         start.sink.note("the processor was started anew, as a hook never paused or filled the memory: what it kept in its modules is lost");
-        drop(engine);
         engine = match Engine::new(start, transport.clone()) {
             Ok(engine) => engine,
             Err(error) => {
@@ -66,9 +72,11 @@ pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Lo
         };
         if let Err(error) = engine.load().await {
             gone(start, &error);
+            engine.lay_down();
             return Ok(());
         }
     }
+    engine.lay_down();
     start.sink.note("the processor was started anew too often: it has ended");
     Ok(())
 }
@@ -109,6 +117,8 @@ struct Engine {
     aborts: HashMap<u32, AbortHandle>,
     rejections: Rc<Cell<bool>>,
     spent: Cell<bool>,
+    /// Whether it was ever broken off or out of memory.
+    hurt: Cell<bool>,
 }
 
 impl Drop for Engine {
@@ -169,6 +179,7 @@ impl Engine {
             aborts,
             rejections,
             spent: Cell::new(false),
+            hurt: Cell::new(false),
         })
     }
 
@@ -243,11 +254,21 @@ impl Engine {
         }
     }
 
+    /// Ends it. One that was hurt is left where it is: QuickJS ends the whole process when it finds at its end that it has lost track
+    /// of a value, and the results of the run are worth more than its memory, which is bounded.
+    fn lay_down(mut self) {
+        self.fetches.clear();
+        if self.hurt.get() {
+            std::mem::forget(self);
+        }
+    }
+
     /// Whether memory ran out, and what the processor keeps leaves no room to go on.
     fn is_starved(&self) -> bool {
         if !self.state.starved.replace(false) {
             return false;
         }
+        self.hurt.set(true);
         self.runtime.run_gc();
         let used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or_default();
         used > self.state.limits.heap / 4 * 3
@@ -314,11 +335,13 @@ impl Engine {
         }
         let spent = now > deadline + self.state.limits.run;
         self.spent.set(spent);
+        self.hurt.set(true);
         !spent
     }
 
     /// A turn broke off in a way that JavaScript could not catch: the call that was at work fails, and when there is none it is said.
     fn fail(&self, mut described: Described) {
+        self.hurt.set(true);
         if let Some([code, message]) = self.state.limit(&described.message) {
             (described.code, described.message) = (code, message);
         } else if described.code.is_empty() {

@@ -31,7 +31,7 @@
 //! | data | [`recording`] | processes, threads, stacks, samples, losses, the file that keeps them; what a load run came to |
 //! | engines | [`stack`] | reading the Python stacks of one process, and what its threads are doing |
 //! | | [`sampler`] | following the tree, reading on time, recording |
-//! | | [`load`] | virtual users that act out a script |
+//! | | [`load`] | virtual users that act out a script, and the JavaScript that it brings along |
 //! | analysis | [`profile`] | from a recording to labelled, folded samples |
 //! | | [`report`] | from a profile, or from traffic, to bytes |
 //! | shell | [`cli`] | what was typed, and what it means |

@@ -97,6 +97,7 @@ fn what_never_ends_fails_and_the_run_goes_on(runtime: Runtime) {
         ("nests", ""),
         ("recurses", "ERR_HOOK_STACK"),
         ("allocates", "ERR_HOOK_MEMORY"),
+        ("hoards", "ERR_HOOK_MEMORY"),
         ("backtracks", "ERR_HOOK_BUSY"),
     ] {
         let failure = subject.call(function, What::Function, json!({})).outcome.expect_err(function);

@@ -4,6 +4,7 @@
 
 mod calls;
 mod modules;
+mod node;
 mod packages;
 mod provider;
 mod sidecar;

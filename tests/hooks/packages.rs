@@ -53,7 +53,10 @@ pub fn installed(packages: &[&str]) -> PathBuf {
     if !folder.join("done").exists() {
         fs::write(folder.join("package.json"), r#"{"name": "load-test", "private": true}"#).expect("ours");
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).args(packages).current_dir(&folder);
+        npm.env("PATH", super::node::path())
+            .args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .args(packages)
+            .current_dir(&folder);
         let output = npm.output().expect("npm is needed to install what these tests load");
         assert!(output.status.success(), "npm: {}", String::from_utf8_lossy(&output.stderr));
         fs::write(folder.join("done"), "").expect("ours");

@@ -34,13 +34,8 @@ pub fn limits() -> Limits {
 pub fn source(file: &Path, runtime: Runtime) -> Source {
     let folder = file.parent().expect("in a folder").to_owned();
     let mut environment = HashMap::from([("GREETING".to_owned(), "hello".to_owned())]);
-    environment.insert("PATH".into(), path());
+    environment.insert("PATH".into(), super::node::path().into());
     Source { file: file.to_owned(), folder, runtime, environment, test_run_id: "test-run".into() }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test runs where it is started")]
-pub fn path() -> String {
-    std::env::var("PATH").unwrap_or_default()
 }
 
 impl Subject {

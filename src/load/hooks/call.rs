@@ -103,7 +103,7 @@ pub struct Called {
     pub outcome: Result<Verdict, Failure>,
     /// The variables, when they have changed; also when it failed.
     pub variables: Option<Variables>,
-    /// `requestParams` or `wsArgs`, when the function has changed it.
+    /// `requestParams` or `wsArgs`, when the function has changed it (or a number in it is written differently in JavaScript).
     pub request: Option<Value>,
     /// What it has counted.
     pub emitted: Vec<Emitted>,

@@ -211,8 +211,13 @@ impl Desk {
 
     fn answer(&mut self, pending: Pending, outcome: Result<Verdict, Failure>, reply: Reply) {
         let took = self.clock.now().since(pending.began);
-        let variables: Option<Variables> =
-            reply.variables.and_then(|text| serde_json::from_str(&text).ok().map(Arc::new));
+        let variables: Option<Variables> = reply.variables.and_then(|text| match serde_json::from_str(&text) {
+            Ok(variables) => Some(Arc::new(variables)),
+            Err(error) => {
+                self.sink.note(&format!("what a hook has left in its variables cannot be read: {error}"));
+                None
+            }
+        });
         if let (Some(variables), Some(known)) = (&variables, self.users.get_mut(&pending.user)) {
             known.variables = variables.clone();
         }

@@ -13,9 +13,9 @@
 //! | `processor` | the handle that users call through, and the thread behind it |
 //! | `call`, `settings` | what is asked and answered; what is to be loaded, and its bounds |
 //! | `desk` | the calls under way: who waits, since when, until when |
-//! | `quickjs`, `native` | the embedded engine, and what its JavaScript can ask of us |
+//! | `quickjs`, `linking`, `native` | the embedded engine, what it asks of the host, and what its JavaScript can ask of us |
 //! | `files`, `crypto`, `address`, `timers`, `fetch` | each of these things |
-//! | `node` | the child process |
+//! | `node`, `pipes` | the child process |
 //! | `failure` | what went wrong, in the user's file and line |
 //! | `lint` | what is surely not meant that way |
 
@@ -26,9 +26,11 @@ mod desk;
 mod failure;
 mod fetch;
 mod files;
+mod linking;
 mod lint;
 mod native;
 mod node;
+mod pipes;
 mod processor;
 mod quickjs;
 mod settings;

@@ -41,8 +41,12 @@ pub(super) struct State {
     pub(super) fetching: Cell<usize>,
     /// How loading went, once it is over: the exported functions, or the error.
     pub(super) loaded: RefCell<Option<std::result::Result<String, String>>>,
+    /// Calls that have been broken off, which JavaScript has to hear of.
+    pub(super) broken: RefCell<Vec<u32>>,
     /// When the JavaScript that is at work has to pause.
     pub(super) deadline: Cell<Option<Moment>>,
+    /// Whether memory has run out since the last look.
+    pub(super) starved: Cell<bool>,
     files: Files,
 }
 
@@ -59,7 +63,9 @@ impl State {
             unwanted: RefCell::default(),
             fetching: Cell::new(0),
             loaded: RefCell::default(),
+            broken: RefCell::default(),
             deadline: Cell::new(None),
+            starved: Cell::new(false),
             files: Files::new(folder, &start.source.file),
         }
     }
@@ -71,7 +77,10 @@ impl State {
             "interrupted" => {
                 told("ERR_HOOK_BUSY", format!("it ran for more than {:?} without a pause", self.limits.run))
             }
-            "out of memory" => told("ERR_HOOK_MEMORY", format!("it needs more memory than {} bytes", self.limits.heap)),
+            "out of memory" => {
+                self.starved.set(true);
+                told("ERR_HOOK_MEMORY", format!("it needs more memory than {} bytes", self.limits.heap))
+            }
             "Maximum call stack size exceeded" | "stack overflow" => told(
                 "ERR_HOOK_STACK",
                 format!("it calls itself without end: the stack of {} bytes is full", self.limits.stack),

@@ -4,18 +4,18 @@
 //! input, then by its number; it ends itself when pyperf is gone. It is watched: while calls are under way it has to answer, and one
 //! that does not is ended and started anew.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc::Receiver;
 
 use super::desk::{Desk, Order, Reply};
 use super::failure::{self, Described, Failure};
+use super::pipes::{Lines, PIECE, Pipes};
 use super::processor::{Functions, Loaded, Start};
 use super::settings::{Failed, HooksError, Runtime};
 use crate::clock::Moment;
@@ -26,8 +26,6 @@ const MOST_STARTS: usize = 10;
 const BATCH: usize = 64;
 /// Bytes that may wait to be written before no more calls are taken.
 const MOST_WAITING: usize = 16 << 20;
-/// Bytes that are read at a time.
-const PIECE: usize = 64 << 10;
 /// How long node may take beyond the time that a hook may run.
 const GRACE: Duration = Duration::from_secs(1);
 /// The sign before each line that is for us.
@@ -66,7 +64,7 @@ pub(super) async fn run(
             Ended::Stuck => {
                 Failure::new("ERR_HOOK_BUSY", format!("{}, and node had to be ended", busy(start.limits.run)))
             }
-            Ended::Died => sidecar.death(),
+            Ended::Died => sidecar.death().await,
         };
         sidecar.desk.fail_all(&failure);
         start.sink.note(&format!("node is started anew ({failure}): what the processor kept in its modules is lost"));
@@ -196,7 +194,7 @@ impl Sidecar {
             }
             match heard {
                 Ok(true) => {}
-                Ok(false) => return Err(HooksError::Node(self.death().message)),
+                Ok(false) => return Err(HooksError::Node(self.death().await.message)),
                 Err(_) => {
                     let message = format!("it is not loaded after {:?}", self.desk.limits.load);
                     return Err(HooksError::Failed(Failed { message, at: None }));
@@ -371,12 +369,21 @@ impl Sidecar {
     }
 
     /// What it died of.
-    fn death(&mut self) -> Failure {
+    async fn death(&mut self) -> Failure {
         if self.out_of_memory {
             let message = format!("it needs more memory than {} bytes, and node has ended", self.desk.limits.heap);
             return Failure::new("ERR_HOOK_MEMORY", message);
         }
-        let status = self.child.try_wait().ok().flatten().map_or_else(String::new, |status| format!(": {status}"));
+        // Its pipes close a moment before it is gone.
+        let mut status = None;
+        for _ in 0..100 {
+            status = self.child.try_wait().ok().flatten();
+            if status.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let status = status.map_or_else(String::new, |status| format!(": {status}"));
         Failure::new("ERR_HOOK_NODE", format!("node has ended{status}"))
     }
 
@@ -391,61 +398,6 @@ impl Sidecar {
         // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Our ends of its pipes.
-struct Pipes {
-    input: pipe::Sender,
-    output: pipe::Receiver,
-    errors: pipe::Receiver,
-}
-
-impl Pipes {
-    fn of(child: &mut Child) -> io::Result<Self> {
-        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
-        let input = child.stdin.take().ok_or_else(closed)?;
-        let output = child.stdout.take().ok_or_else(closed)?;
-        let errors = child.stderr.take().ok_or_else(closed)?;
-        Ok(Self {
-            input: pipe::Sender::from_owned_fd(input.into())?,
-            output: pipe::Receiver::from_owned_fd(output.into())?,
-            errors: pipe::Receiver::from_owned_fd(errors.into())?,
-        })
-    }
-}
-
-/// What comes through a pipe, line by line.
-struct Lines {
-    pipe: pipe::Receiver,
-    bytes: Vec<u8>,
-    /// How far it has been looked at.
-    seen: usize,
-    most: usize,
-    ended: bool,
-}
-
-impl Lines {
-    fn new(pipe: pipe::Receiver, most: usize) -> Self {
-        Self { pipe, bytes: Vec::new(), seen: 0, most, ended: false }
-    }
-
-    /// Reads a piece; false at the end, or when a line is too long.
-    async fn read(&mut self) -> bool {
-        self.bytes.reserve(PIECE);
-        matches!(self.pipe.read_buf(&mut self.bytes).await, Ok(count) if count > 0) && self.bytes.len() <= self.most
-    }
-
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let end = self.bytes.get(self.seen..)?.iter().position(|byte| *byte == b'\n');
-        let Some(end) = end.map(|end| end + self.seen) else {
-            self.seen = self.bytes.len();
-            return None;
-        };
-        self.seen = 0;
-        let mut line: Vec<u8> = self.bytes.drain(..=end).collect();
-        line.pop();
-        Some(line)
     }
 }
 

@@ -3,7 +3,7 @@
 //! It stands alone because it is the only place, with `native`, that knows the engine. JavaScript runs only inside a *turn*: one call,
 //! one timer, one answer, with all that follows from it at once; each turn has a deadline that the engine looks at as it goes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,16 +13,15 @@ use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Aborted, LocalBoxFuture, abortable};
 use futures_util::stream::FuturesUnordered;
 use rquickjs::context::EvalOptions;
-use rquickjs::loader::{ImportAttributes, Loader, Resolver};
-use rquickjs::module::Declared;
 use rquickjs::prelude::IntoArgs;
-use rquickjs::{Context, Ctx, Function, Module, Object, Persistent, Runtime, TypedArray, Value};
+use rquickjs::{Context, Ctx, Function, Object, Persistent, Runtime, TypedArray, Value};
 use tokio::sync::mpsc::Receiver;
 
 use super::super::http::Transport;
 use super::desk::{Order, Outbound};
 use super::failure::{Described, Failure};
 use super::fetch::{self, Fetched};
+use super::linking::{Entry, Hooked, Linking, track};
 use super::native::{self, State};
 use super::processor::{Functions, Loaded, Start};
 use super::settings::{self, HooksError};
@@ -39,7 +38,13 @@ const MOST_STARTS: usize = 10;
 pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Loaded) -> Result<(), HooksError> {
     let transport = Rc::new(start.transport()?);
     let mut engine = Engine::new(start, transport.clone())?;
-    let functions = engine.load().await?;
+    let functions = match engine.load().await {
+        Ok(functions) => functions,
+        Err(error) => {
+            engine.lay_down();
+            return Err(error);
+        }
+    };
     if loaded.send(Ok((functions, settings::Runtime::QuickJs))).is_err() {
         return Ok(());
     }
@@ -47,16 +52,17 @@ pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Lo
         let ended = engine.serve(start, orders).await;
         let failure = match ended {
             Ended::Closed => Failure::new("ERR_HOOK_ENDED", "the run is over"),
-            Ended::Spent => {
-                Failure::new("ERR_HOOK_BUSY", "another call never paused, and the processor was started anew")
-            }
+            Ended::Spent => Failure::new(
+                "ERR_HOOK_BUSY",
+                "another call never paused or filled the memory, and the processor was started anew",
+            ),
         };
         engine.state.desk.borrow_mut().fail_all(&failure);
+        engine.lay_down();
         if ended == Ended::Closed {
             return Ok(());
         }
-        start.sink.note("the processor was started anew, as a hook never paused: what it kept in its modules is lost");
-        drop(engine);
+        start.sink.note("the processor was started anew, as a hook never paused or filled the memory: what it kept in its modules is lost");
         engine = match Engine::new(start, transport.clone()) {
             Ok(engine) => engine,
             Err(error) => {
@@ -66,9 +72,11 @@ pub(super) async fn run(start: &Start, orders: &mut Receiver<Order>, loaded: &Lo
         };
         if let Err(error) = engine.load().await {
             gone(start, &error);
+            engine.lay_down();
             return Ok(());
         }
     }
+    engine.lay_down();
     start.sink.note("the processor was started anew too often: it has ended");
     Ok(())
 }
@@ -82,11 +90,9 @@ fn gone(start: &Start, error: &HooksError) {
 enum Ended {
     /// Nobody calls any more.
     Closed,
-    /// JavaScript that cannot be broken off.
+    /// JavaScript that cannot be broken off, or no memory to go on.
     Spent,
 }
-
-type Entry = Persistent<Function<'static>>;
 
 /// The entry points of `host/quickjs.js`.
 struct Entries {
@@ -97,16 +103,6 @@ struct Entries {
     load: Entry,
     fetched: Entry,
     settled: Entry,
-}
-
-/// What the engine calls back into: set once the host is there, taken away before the engine goes.
-#[derive(Clone, Default)]
-struct Hooked(Rc<RefCell<Option<Linking>>>);
-
-struct Linking {
-    resolve: Entry,
-    source: Entry,
-    rejection: Entry,
 }
 
 struct Engine {
@@ -121,6 +117,8 @@ struct Engine {
     aborts: HashMap<u32, AbortHandle>,
     rejections: Rc<Cell<bool>>,
     spent: Cell<bool>,
+    /// Whether it was ever broken off or out of memory.
+    hurt: Cell<bool>,
 }
 
 impl Drop for Engine {
@@ -181,6 +179,7 @@ impl Engine {
             aborts,
             rejections,
             spent: Cell::new(false),
+            hurt: Cell::new(false),
         })
     }
 
@@ -238,7 +237,7 @@ impl Engine {
                 self.turn(self.deadline(), |entries| &entries.forget, (exact(user),));
             }
             self.tend();
-            if self.spent.get() {
+            if self.spent.get() || self.is_starved() {
                 return Ended::Spent;
             }
         }
@@ -253,6 +252,26 @@ impl Engine {
             let arguments = (id, exact(user), kind, index, arguments, fresh);
             self.turn(deadline, |entries| &entries.dispatch, arguments);
         }
+    }
+
+    /// Ends it. One that was hurt is left where it is: QuickJS ends the whole process when it finds at its end that it has lost track
+    /// of a value, and the results of the run are worth more than its memory, which is bounded.
+    fn lay_down(mut self) {
+        self.fetches.clear();
+        if self.hurt.get() {
+            std::mem::forget(self);
+        }
+    }
+
+    /// Whether memory ran out, and what the processor keeps leaves no room to go on.
+    fn is_starved(&self) -> bool {
+        if !self.state.starved.replace(false) {
+            return false;
+        }
+        self.hurt.set(true);
+        self.runtime.run_gc();
+        let used = usize::try_from(self.runtime.memory_usage().malloc_size).unwrap_or_default();
+        used > self.state.limits.heap / 4 * 3
     }
 
     /// One turn of JavaScript: an entry point, and what follows from it at once.
@@ -316,11 +335,13 @@ impl Engine {
         }
         let spent = now > deadline + self.state.limits.run;
         self.spent.set(spent);
+        self.hurt.set(true);
         !spent
     }
 
     /// A turn broke off in a way that JavaScript could not catch: the call that was at work fails, and when there is none it is said.
     fn fail(&self, mut described: Described) {
+        self.hurt.set(true);
         if let Some([code, message]) = self.state.limit(&described.message) {
             (described.code, described.message) = (code, message);
         } else if described.code.is_empty() {
@@ -329,7 +350,10 @@ impl Engine {
         let mut desk = self.state.desk.borrow_mut();
         let failure = described.failure(&desk.folder);
         match desk.at_work() {
-            Some(id) => desk.fail(id, failure),
+            Some(id) => {
+                desk.fail(id, failure);
+                self.state.broken.borrow_mut().push(id);
+            }
             None => self.state.sink.note(&format!("the processor was broken off: {failure}")),
         }
     }
@@ -342,7 +366,7 @@ impl Engine {
             self.turn(self.deadline(), |entries| &entries.fire, (number,));
         }
         let expired = self.state.desk.borrow_mut().expire();
-        for id in expired {
+        for id in self.state.broken.take().into_iter().chain(expired) {
             self.turn(self.deadline(), |entries| &entries.abandon, (id,));
         }
     }
@@ -433,54 +457,4 @@ fn describe(ctx: &Ctx<'_>, error: &rquickjs::Error) -> Described {
     let text = |name: &str| object.get::<_, Option<String>>(name).ok().flatten().unwrap_or_default();
     let (message, stack) = (text("message"), text("stack"));
     Described { code: String::new(), message, stack, needs_node: false }
-}
-
-/// Tells the host of promises that are rejected while nothing waits for them.
-fn track(runtime: &Runtime, hooked: &Hooked, rejections: &Rc<Cell<bool>>) {
-    let (hooked, rejections) = (hooked.clone(), rejections.clone());
-    runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, handled| {
-        let entry = hooked.0.borrow().as_ref().map(|linking| linking.rejection.clone());
-        let Some(Ok(rejection)) = entry.map(|entry| entry.restore(&ctx)) else { return };
-        rejections.set(true);
-        // It only takes a note; that there is no memory for it is no reason to stop.
-        if rejection.call::<_, ()>((promise, reason, handled)).is_err() {
-            ctx.catch();
-        }
-    })));
-}
-
-impl Hooked {
-    fn linked<'js>(&self, ctx: &Ctx<'js>, which: fn(&Linking) -> &Entry) -> rquickjs::Result<Function<'js>> {
-        let entry = self.0.borrow().as_ref().map(|linking| which(linking).clone());
-        entry.ok_or(rquickjs::Error::Unknown)?.restore(ctx)
-    }
-}
-
-impl Resolver for Hooked {
-    fn resolve<'js>(
-        &mut self,
-        ctx: &Ctx<'js>,
-        base: &str,
-        name: &str,
-        _attributes: Option<ImportAttributes<'js>>,
-    ) -> rquickjs::Result<String> {
-        self.linked(ctx, |linking| &linking.resolve)?.call((base, name))
-    }
-}
-
-impl Loader for Hooked {
-    fn load<'js>(
-        &mut self,
-        ctx: &Ctx<'js>,
-        name: &str,
-        _attributes: Option<ImportAttributes<'js>>,
-    ) -> rquickjs::Result<Module<'js, Declared>> {
-        let source: String = self.linked(ctx, |linking| &linking.source)?.call((name,))?;
-        let module = Module::declare(ctx.clone(), name, source)?;
-        let meta = module.meta()?;
-        meta.set("url", format!("file://{name}"))?;
-        meta.set("filename", name)?;
-        meta.set("dirname", name.rsplit_once('/').map_or("", |(folder, _)| folder))?;
-        Ok(module)
-    }
 }

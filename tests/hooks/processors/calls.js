@@ -1,6 +1,7 @@
 // Every way in which a function may be called, end, and fail.
 const lodashless = { answer: 42 };
 SLOPPY = 'an undeclared global'; // eslint-disable-line
+const hoard = [];
 let shared = 0;
 
 module.exports = {
@@ -25,6 +26,7 @@ module.exports = {
   nests: (context, ee, next) => { const again = () => Promise.resolve().then(again); again(); },
   recurses: (context, ee, next) => { const again = () => again() + 1; next(again()); },
   allocates: (context, ee, next) => { const all = []; for (;;) all.push(new Array(10000).fill(1)); },
+  hoards: (context, ee, next) => { for (;;) hoard.push(new Array(10000).fill(1)); },
   backtracks: (context, ee, next) => { next(/^(a+)+$/.test('a'.repeat(40) + '!')); },
   exits: (context, ee, next) => { process.exit(3); },
   exitsLater: async () => { await null; try { process.exit(0); } catch {} },

@@ -282,7 +282,7 @@
       case 1: {
         const [request] = parse(payload);
         call.subject = request;
-        call.told = stringify(request);
+        call.told = payload.slice(1, -1);
         place = 3;
         result = fn(request, context, new Emitter(call), next);
         break;
@@ -310,7 +310,7 @@
       default: {
         const [args] = parse(payload);
         call.subject = args;
-        call.told = stringify(args);
+        call.told = payload.slice(1, -1);
         place = 2;
         result = fn(args, context, next);
       }

@@ -22,7 +22,7 @@ async function setAuthHeader(requestParams, context, ee, next) {
 }
 
 function prepare(context, ee, next) {
-  context.vars.name = 'prepared';
+  context.vars.name = context.vars.$processEnvironment.PREPARED_AS + context.vars.$env.PREPARED_AS.length;
   context.started = Date.now();
   return next();
 }
@@ -49,7 +49,7 @@ function complain(error, requestParams, context, ee, next) {
 module.exports = {
   setAuthHeader, prepare, look, rewrite, complain,
   more: (context, next) => next(context.vars.seen < 3),
-  isPrepared: (vars) => vars.name === 'prepared',
+  isPrepared: (vars) => vars.name === 'prepared8',
   isNot: () => false,
   throws: () => { throw new Error('thrown'); },
   rejects: async () => { const error = new Error('x'); error.code = 'EREJECTED'; throw error; },
@@ -66,6 +66,7 @@ fn load(server: &str, users: usize, scenario: &str) -> Load {
     ))
     .file("functions.js", FUNCTIONS)
     .env("LOGIN_URI", &format!("{server}/counter"))
+    .env("PREPARED_AS", "prepared")
 }
 
 fn logged(ran: &Ran) -> Vec<&str> {
@@ -109,17 +110,17 @@ fn functions_see_and_change_what_users_know() {
     assert_eq!(
         targets,
         [
-            "/echo?name=prepared&seen=undefined",
-            "/echo?name=prepared&seen=1",
-            "/echo?name=prepared&seen=2",
+            "/echo?name=prepared8&seen=undefined",
+            "/echo?name=prepared8&seen=1",
+            "/echo?name=prepared8&seen=2",
             "/json",
-            "/echo?rewritten=prepared",
+            "/echo?rewritten=prepared8",
             "/items",
         ]
     );
     let body = server.requests().into_iter().find(|request| request.method == "POST").map(|request| request.body);
     let body: serde_json::Value = serde_json::from_slice(&body.expect("one was sent")).expect("a document");
-    assert_eq!(body, json!({"a": 1, "b": "prepared"}));
+    assert_eq!(body, json!({"a": 1, "b": "prepared8"}));
     assert_eq!(logged(&ran), ["200 6 true"]);
     let summaries = &ran.json["aggregate"]["summaries"];
     assert_eq!(
@@ -219,8 +220,8 @@ fn what_before_finds_out_everybody_knows() {
          prepare }}]\nscenarios:\n  - flow: [{{ get: {{ url: \"/echo?{{{{ name }}}}\" }} }}]\n",
         server.url()
     );
-    let ran = Load::script(script).file("functions.js", FUNCTIONS).env("LOGIN_URI", "").run().succeeded();
+    let ran = Load::script(script).file("functions.js", FUNCTIONS).env("PREPARED_AS", "prepared").run().succeeded();
     assert_eq!(ran.users(), [3, 3, 0, 0]);
-    assert!(server.requests().iter().all(|request| request.target == "/echo?prepared"));
+    assert!(server.requests().iter().all(|request| request.target == "/echo?prepared8"));
     assert_eq!(ran.json["aggregate"]["summaries"]["pyperf.hook_time.prepare"], json!(null), "it is in no number");
 }

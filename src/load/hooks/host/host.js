@@ -57,7 +57,7 @@
       this.raw = raw;
       const incoming = parse(raw);
       if (this.object === undefined || this.object === null || typeof this.object !== 'object') {
-        this.object = incoming;
+        this.object = surrounded(incoming);
         this.text = raw;
         return;
       }
@@ -84,6 +84,15 @@
       this.raw = text;
       return text;
     }
+  }
+
+  // Variables with the environment, which is large and the same for all: it is seen, and never handed over.
+  function surrounded(object) {
+    for (const name of ['$processEnvironment', '$env']) {
+      if (Object.hasOwn(object, name)) continue;
+      Object.defineProperty(object, name, { get: () => globalThis.process.env, configurable: true });
+    }
+    return object;
   }
 
   // A value as JSON; undefined when it has none.

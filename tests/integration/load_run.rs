@@ -58,7 +58,9 @@ fn a_script_that_is_wrong_or_missing_sends_nothing() {
     let ran = phased(&server, "[{ duration: 1, arivalRate: 1 }]", "/json").run().ended_with(2);
     let words = ["arivalRate", "script.yaml:3:", "did you mean `arrivalRate`?"];
     assert!(words.iter().all(|word| ran.finished.stderr.contains(word)), "{}", ran.finished.stderr);
-    let hook = Load::of(&server.url(), ["function: doIt"]).config("processor: ./functions.js").file("functions.js", "not JavaScript");
+    let hook = Load::of(&server.url(), ["function: doIt"])
+        .config("processor: ./functions.js")
+        .file("functions.js", "not JavaScript");
     hook.run().ended_with(2);
     Load::of(&server.url(), ["get: { url: /json }"]).arguments(["missing.yaml"]).run().ended_with(2);
     Load::of(&server.url(), ["get: { url: /json }"]).arguments(["--no-such-flag"]).run().ended_with(2);

@@ -42,12 +42,16 @@ pub(super) struct End {
 impl Books {
     /// Empty books. Every window that is entered is put into the outlet too.
     pub(super) fn new(script: &Script, outlet: Option<Outlet>) -> Self {
-        let label = |endpoint: &Endpoint| EndpointLabel {
-            method: endpoint.method.clone(),
-            path: endpoint.path.clone(),
-            query: endpoint.query.clone(),
-            name: endpoint.name.clone(),
-            metric: script.plugins.by_endpoint.metric(endpoint),
+        let label = |endpoint: &Endpoint| {
+            let label = EndpointLabel {
+                method: endpoint.method.clone(),
+                path: endpoint.path.clone(),
+                query: endpoint.query.clone(),
+                name: endpoint.name.clone(),
+                metric: script.plugins.by_endpoint.metric(endpoint),
+            };
+            // The plugin is about requests.
+            EndpointLabel { metric: label.metric.clone().filter(|_| !label.is_message()), ..label }
         };
         Self {
             total: Tally::default(),

@@ -275,6 +275,8 @@ impl User {
                     named.count("socketio.reconnected", 1);
                     named.measure("socketio.reconnect_time", connected.took);
                 }
+                // That a user has said goodbye is no news.
+                What::Over { why: "io client disconnect" } => {}
                 What::Over { why } => named.count(&format!("socketio.over.{why}"), 1),
             }
         });

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use pyperf::load::hooks::{Runtime, What};
@@ -74,21 +75,29 @@ fn answer(mut peer: TcpStream, asked: &Log) {
 }
 
 fn subject(runtime: Runtime) -> (Subject, Log) {
+    subject_of(runtime, &folder().join("token.js"))
+}
+
+fn subject_of(runtime: Runtime, file: &Path) -> (Subject, Log) {
     let (address, log) = provider();
-    // node has no `node-fetch` of its own.
-    let mut file = folder().join("token.js");
-    if runtime == Runtime::Node {
-        let packages = installed(&["node-fetch@2"]);
-        copy(&folder(), &packages);
-        file = packages.join("token.js");
-    }
-    let mut source = source(&file, runtime);
+    let mut source = source(file, runtime);
     source.environment.insert("KEYCLOAK_URI".into(), address);
     (Subject::load(&source, limits()).unwrap_or_else(|error| panic!("{error}")), log)
 }
 
+/// node has no `node-fetch` of its own; where it is installed, it is taken, and otherwise node's `fetch` is.
+#[test]
+fn one_token_serves_all_through_the_package() {
+    let packages = installed(&["node-fetch@2"]);
+    copy(&folder(), &packages);
+    one_token(subject_of(Runtime::Node, &packages.join("token.js")));
+}
+
 fn one_token_serves_all(runtime: Runtime) {
-    let (subject, log) = subject(runtime);
+    one_token(subject(runtime));
+}
+
+fn one_token((subject, log): (Subject, Log)) {
     let outcomes = block_on(async {
         let what = || What::BeforeRequest { request: json!({"url": "/x"}) };
         let calls = (0..200).map(|user| subject.processor.call(call(user, "setAuthHeader", what(), json!({}))));

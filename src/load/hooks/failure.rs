@@ -59,7 +59,9 @@ impl Described {
 
     pub(super) fn failed(self, folder: &Path) -> Failed {
         let at = place(&self.stack, folder);
-        Failed { message: self.message, at }
+        // Node puts the files that asked for a missing module into further lines.
+        let message = self.message.lines().next().unwrap_or_default().to_owned();
+        Failed { message, at }
     }
 }
 

@@ -3,7 +3,8 @@
 (function (makeHost, version, settings) {
   'use strict';
   const require = globalThis.require;
-  const { createRequire } = require('module');
+  const Module = require('module');
+  const { createRequire } = Module;
   const { pathToFileURL } = require('url');
   const { AsyncLocalStorage } = require('async_hooks');
   const { Worker } = require('worker_threads');
@@ -119,6 +120,18 @@
   const parent = process.ppid;
   new Worker(`setInterval(() => { if (process.ppid !== ${parent}) process.kill(process.pid, 'SIGKILL'); }, 500)`, { eval: true }).unref();
 
+  // Node has had `fetch` itself since 18: who asks for the package and has not installed it gets that.
+  const resolved = Module._load;
+  Module._load = function load(name, ...others) {
+    try {
+      return resolved.call(this, name, ...others);
+    } catch (error) {
+      if (name !== 'node-fetch' || error.code !== 'MODULE_NOT_FOUND') throw error;
+      const { Headers, Request, Response } = globalThis;
+      const all = (...request) => globalThis.fetch(...request);
+      return Object.assign(all, { default: all, Headers, Request, Response });
+    }
+  };
   const { file } = settings;
   host.load(() => {
     const url = pathToFileURL(file).href;

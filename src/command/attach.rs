@@ -11,8 +11,8 @@ use crate::process::find::find;
 use crate::process::tree::ProcessTree;
 use crate::recording::file::RecordingFile;
 use crate::recording::{Mode, Run, rate_reached};
-use crate::sampler::{Opened, Options, Outcome, Sampler, StartError};
-use crate::stack::pyspy::PySpyReader;
+use crate::sampler::{Options, Outcome, Sampler, StartError};
+use crate::stack;
 use crate::stop::{Stop, StopReason};
 use crate::ui::Ui;
 
@@ -46,10 +46,7 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
     let tree = ProcessTree::new(roots, wish.follow);
     let options = Options { run, duration: wish.duration, file };
     let reading = wish.reading;
-    let opener = Box::new(move |pid| {
-        let reader = PySpyReader::attach(pid, reading, clock)?;
-        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
-    });
+    let opener = Box::new(move |pid| stack::open(pid, reading, clock));
     let sampler = Sampler::start(tree, opener, options, clock, &stop).map_err(|error| {
         // Nothing was recorded, and the next try may want the name.
         wish.recording.as_deref().map(std::fs::remove_file);
@@ -87,6 +84,9 @@ fn tell(ui: Ui, outcome: &Outcome, wish: &Attach, reason: Option<StopReason>) {
     }
     for (id, why) in &outcome.unread {
         ui.note(&format!("process {id} could not be read: {why}"));
+    }
+    for (id, why) in &outcome.instead {
+        ui.note(&format!("process {id} was read by py-spy, as no snapshots can be taken of it: {why}"));
     }
     let reached = rate_reached(wish.rate, outcome.recording.reads, &outcome.recording.losses);
     if reached < 0.9 * f64::from(wish.rate) {

@@ -18,8 +18,8 @@ use crate::recording::{Mode, Phase, Run};
 use crate::report::Report;
 use crate::report::load::LoadReport;
 use crate::report::whole::Whole;
-use crate::sampler::{self, Opened, Sampler, StartError};
-use crate::stack::pyspy::PySpyReader;
+use crate::sampler::{self, Sampler, StartError};
+use crate::stack;
 use crate::stop::Stop;
 use crate::ui::{Ui, Verbosity};
 
@@ -109,10 +109,7 @@ fn sample(
     stop: &Stop,
 ) -> Result<Sampler, StartError> {
     let reading = wish.reading;
-    let opener = Box::new(move |pid| {
-        let reader = PySpyReader::attach(pid, reading, clock)?;
-        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
-    });
+    let opener = Box::new(move |pid| stack::open(pid, reading, clock));
     Sampler::start(ProcessTree::new(roots, wish.follow), opener, options, clock, stop)
 }
 

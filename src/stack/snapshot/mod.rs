@@ -1,0 +1,216 @@
+//! The reader that never stops its target: the whole state of each thread in one system call, walked in the local copy.
+//!
+//! py-spy finds the interpreter, proves at the start that both read the same, and knows the names of threads. From then on a
+//! sample is one batched read of foretold pieces ([`plan`]), twice in the same call, so that what changed meanwhile is seen
+//! ([`frames`]); functions, files and lines come from a cache ([`code_cache`]). CPython 3.11 and later, with a GIL, on
+//! x86-64; anything else is py-spy's.
+
+mod check;
+mod code;
+mod code_cache;
+mod debug_offsets;
+mod frames;
+mod layout;
+mod memory;
+mod plan;
+mod threads;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use code_cache::{CodeCache, Named};
+use layout::Layout;
+use memory::Memory;
+use threads::{Failure, RawThread, Taken, Threads};
+
+use super::pyspy::PySpyReader;
+use super::request::is_serving;
+use super::state::{OsThreads, decide};
+use super::{Options, ReadError, StackReader};
+use crate::clock::{Clock, Moment};
+use crate::recording::{Frame, ThreadStack};
+
+/// Between two looks at the names of threads.
+const NAMES_TURN: Duration = Duration::from_millis(200);
+/// Between two looks for the name of a thread that had none.
+const NAMELESS_TURN: Duration = Duration::from_secs(1);
+/// So often it is asked whether the process runs the same program still, even though nothing looks otherwise.
+const IMAGE_TURN: u64 = 64;
+
+/// Reads one process by snapshots.
+pub struct SnapshotReader {
+    spy: PySpyReader,
+    memory: Memory,
+    threads: Threads,
+    codes: CodeCache,
+    kernel: OsThreads,
+    known: HashMap<(u64, u64), Known>,
+    named: Moment,
+    options: Options,
+    clock: Clock,
+}
+
+/// A thread that was seen before, by its ident and its kernel id.
+struct Known {
+    /// The kernel's id of it in pyperf's pid namespace.
+    outside: Option<i32>,
+    name: Option<String>,
+    /// When its name was looked for.
+    looked: Moment,
+    /// The sample that it was in last.
+    seen: u64,
+}
+
+impl SnapshotReader {
+    /// Turns a reader that has found its interpreter into one that takes snapshots.
+    ///
+    /// # Errors
+    ///
+    /// The reader itself, with the reason, when the interpreter is none that can be read in this way or the two readers
+    /// do not agree on what they see.
+    pub fn attach(pid: i32, spy: PySpyReader, options: Options, clock: Clock) -> Result<Self, (PySpyReader, String)> {
+        let found = spy.found();
+        let mut memory = match Memory::of(pid) {
+            Ok(memory) => memory,
+            Err(error) => return Err((spy, error.to_string())),
+        };
+        let layout = match Layout::of(&mut memory, found) {
+            Ok(layout) => layout,
+            Err(why) => return Err((spy, why.to_string())),
+        };
+        let root = found.inside.then(|| PathBuf::from(format!("/proc/{pid}/root")));
+        let reader = Self {
+            spy,
+            memory,
+            threads: Threads::of(layout),
+            codes: CodeCache::new(root),
+            kernel: OsThreads::new(pid),
+            known: HashMap::new(),
+            named: Moment::default(),
+            options,
+            clock,
+        };
+        reader.checked()
+    }
+
+    /// The version of the interpreter, such as `3.11.7`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.spy.version()
+    }
+
+    /// What reading has cost so far.
+    #[must_use]
+    pub const fn effort(&self) -> Effort {
+        let tally = self.threads.tally;
+        Effort {
+            samples: tally.samples,
+            reads: tally.reads,
+            calls: self.memory.calls,
+            torn: tally.torn,
+            lost: tally.lost,
+        }
+    }
+
+    fn sample(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        if self.threads.tally.samples % IMAGE_TURN == IMAGE_TURN - 1 && !self.memory.is_current() {
+            return Err(ReadError::Gone);
+        }
+        let taken = match self.threads.take(&mut self.memory) {
+            Ok(taken) => taken,
+            Err(_) if !self.memory.is_current() => return Err(ReadError::Gone),
+            Err(Failure::NotThere) => return Err(ReadError::Unreadable("its threads are not where they were".into())),
+            Err(Failure::Unstable) => {
+                return Err(ReadError::Unreadable("its stacks changed while they were read".into()));
+            }
+        };
+        let now = self.clock.now();
+        let frames = taken.threads.iter().flat_map(|thread| &thread.frames);
+        self.codes.settle(&mut self.memory, &self.threads.layout, frames, taken.generation, now);
+        self.meet(&taken, now);
+        let holder = taken.holder;
+        Ok(taken.threads.into_iter().map(|thread| self.thread(thread, holder)).collect())
+    }
+
+    fn thread(&mut self, thread: RawThread, holder: Option<u64>) -> ThreadStack {
+        let frames = self.frames(&thread);
+        let known = self.known.get(&(thread.ident, thread.kernel_id));
+        let os_id = known.and_then(|known| known.outside);
+        let activity = os_id.and_then(|tid| self.kernel.activity(tid));
+        ThreadStack {
+            ident: thread.ident,
+            os_id,
+            name: known.and_then(|known| known.name.clone()),
+            state: decide(activity, is_serving(&frames)),
+            gil: holder == Some(thread.state),
+            locals: Vec::new(),
+            frames,
+        }
+    }
+
+    /// Frames by name, the outermost first, up to one that makes no sense.
+    fn frames(&mut self, thread: &RawThread) -> Vec<Frame> {
+        let mut named = Vec::with_capacity(thread.frames.len());
+        for frame in &thread.frames {
+            match self.codes.name(frame, &self.threads.layout, self.options.line) {
+                Named::As(frame) => named.push(frame),
+                Named::Hidden => {}
+                Named::Nonsense => {
+                    self.threads.tally.torn += u64::from(!thread.torn);
+                    break;
+                }
+            }
+        }
+        named
+    }
+
+    /// Finds out who the threads of a sample are, and forgets those that have ended.
+    fn meet(&mut self, taken: &Taken, now: Moment) {
+        let sample = self.threads.tally.samples;
+        let mut nameless = false;
+        for thread in &taken.threads {
+            let known = self.known.entry((thread.ident, thread.kernel_id)).or_insert_with(|| Known {
+                outside: i32::try_from(thread.kernel_id).ok().and_then(|own| self.kernel.outside(own)),
+                name: None,
+                looked: Moment::default(),
+                seen: sample,
+            });
+            known.seen = sample;
+            let never = known.looked == Moment::default();
+            nameless |= known.name.is_none() && (never || now.since(known.looked) > NAMELESS_TURN);
+        }
+        if self.known.len() > taken.threads.len() {
+            self.known.retain(|_, known| known.seen == sample);
+        }
+        if nameless && (self.named == Moment::default() || now.since(self.named) > NAMES_TURN) {
+            self.named = now;
+            let names = self.spy.thread_names();
+            for ((ident, _), known) in &mut self.known {
+                known.name = names.get(ident).cloned().or(known.name.take());
+                known.looked = now;
+            }
+        }
+    }
+}
+
+impl StackReader for SnapshotReader {
+    fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        self.sample()
+    }
+}
+
+/// What reading has cost, in total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Samples that were taken.
+    pub samples: u64,
+    /// Reads of all that a sample needs; more than samples where something was not as foretold, or torn.
+    pub reads: u64,
+    /// System calls that read memory.
+    pub calls: u64,
+    /// Stacks without their innermost frames, because these changed in every try.
+    pub torn: u64,
+    /// Threads that nothing certain could be said of.
+    pub lost: u64,
+}

@@ -1,0 +1,260 @@
+//! Which pieces of memory show one thread: foretold from what the last sample needed.
+//!
+//! Most frames are in the chunks of the thread's data stack; the rest (shims and `_PyCFrame`s on the C stack, frames of generators
+//! and coroutines in their objects) are remembered piece by piece for as long as they are of use. A wrong plan costs another
+//! read and never a wrong stack: what is missing is fetched and the sample begun anew.
+
+use super::frames::Pieces;
+use super::layout::{CurrentFrame, Layout};
+use super::memory::{Batch, Memory, word};
+
+/// `_PyStackChunk`: previous, size, top, then the frames (`Include/cpython/pystate.h`).
+const CHUNK_HEADER: usize = 24;
+/// Chunks of one thread that are followed; a recursion of 1000 needs a dozen.
+const MOST_CHUNKS: usize = 64;
+/// A longer stretch of a chunk is not read whole; its frames are fetched one by one.
+const LONGEST_CHUNK: usize = 1 << 20;
+/// So much more of the newest chunk is read than was in use last time.
+const SLACK: usize = 1024;
+/// Other pieces of one thread.
+const MOST_OTHERS: usize = 1024;
+/// Other pieces that are that near become one, up to that long.
+const GAP: u64 = 512;
+const LONGEST_OTHER: u64 = 8192;
+/// After so many samples without use a piece is forgotten.
+const FORGOTTEN: u32 = 16;
+
+/// A stretch of the data stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk {
+    address: u64,
+    /// How much of it is read.
+    length: usize,
+    /// How long it is.
+    size: usize,
+}
+
+/// Any other piece.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    address: u64,
+    end: u64,
+    /// Samples since it was of use.
+    unused: u32,
+}
+
+/// The pieces of one thread.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Address of its `PyThreadState`.
+    pub(super) state: u64,
+    /// Newest first.
+    chunks: Vec<Chunk>,
+    /// In order of address.
+    others: Vec<Other>,
+    /// Number of the first piece of the first copy in the batch, and how many a copy has.
+    first: usize,
+    count: usize,
+}
+
+impl Plan {
+    pub(super) const fn of(state: u64) -> Self {
+        Self { state, chunks: Vec::new(), others: Vec::new(), first: 0, count: 0 }
+    }
+
+    /// Adds two copies to a batch, the second in reverse: what changes fastest is read first and last.
+    pub(super) fn add_to(&mut self, batch: &mut Batch, layout: &Layout) {
+        self.first = batch.len();
+        batch.add(self.state, layout.thread.length);
+        for other in &self.others {
+            batch.add(other.address, length_of(other));
+        }
+        for chunk in &self.chunks {
+            batch.add(chunk.address, chunk.length);
+        }
+        self.count = batch.len() - self.first;
+        for chunk in self.chunks.iter().rev() {
+            batch.add(chunk.address, chunk.length);
+        }
+        for other in self.others.iter().rev() {
+            batch.add(other.address, length_of(other));
+        }
+        batch.add(self.state, layout.thread.length);
+    }
+
+    /// Adds the thread's state alone.
+    pub(super) fn add_state_to(&mut self, batch: &mut Batch, layout: &Layout) {
+        self.first = batch.add(self.state, layout.thread.length);
+        self.count = 0;
+    }
+
+    /// The earlier and the later copy.
+    pub(super) const fn copies<'a>(&self, batch: &'a Batch) -> [Pieces<'a>; 2] {
+        [Pieces::of(batch, self.first, self.count), Pieces::of(batch, self.first + self.count, self.count)]
+    }
+
+    /// The thread's state as it was read last.
+    pub(super) fn state_in<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
+        batch.piece(if self.count == 0 { self.first } else { self.first + 2 * self.count - 1 })
+    }
+
+    /// The thread's state as it was read first.
+    pub(super) fn first_state_in<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
+        batch.piece(self.first)
+    }
+
+    /// Learns from a read, given the pieces that were of use in it: forgets those that were not there or of no use for long, and
+    /// measures the newest chunk. `false` when the chunks are not what they were.
+    pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
+        let (first, last) = (self.first, self.first + 2 * self.count - 1);
+        for number in touched {
+            let place = if *number < first + self.count { number - first } else { last - number };
+            if let Some(other) = place.checked_sub(1).and_then(|place| self.others.get_mut(place)) {
+                other.unused = 0;
+            }
+        }
+        let mut number = first;
+        self.others.retain_mut(|other| {
+            number += 1;
+            other.unused += 1;
+            other.unused <= FORGOTTEN && batch.piece(number).is_some()
+        });
+        let newest = first + self.count - self.chunks.len();
+        let Some((chunk, top)) = self.state_in(batch).and_then(|state| stack_of(state, layout)) else {
+            return false;
+        };
+        match self.chunks.first_mut() {
+            Some(known) if known.address == chunk => {
+                let used = used_of(chunk, top).min(known.size) + SLACK;
+                known.length = used.max(known.length.saturating_sub(SLACK / 2)).min(known.size);
+                batch.piece(newest).is_some()
+            }
+            Some(_) => false,
+            None => chunk == 0,
+        }
+    }
+
+    /// Looks the chunks up anew.
+    pub(super) fn refresh(&mut self, memory: &mut Memory, layout: &Layout) -> Option<()> {
+        let mut state = vec![0; layout.thread.length];
+        memory.read(self.state, &mut state)?;
+        let (mut address, mut top) = stack_of(&state, layout)?;
+        self.chunks.clear();
+        while address != 0 && self.chunks.len() < MOST_CHUNKS {
+            let mut header = [0; CHUNK_HEADER];
+            memory.read(address, &mut header)?;
+            let size = usize::try_from(word(&header, 8)?).ok()?;
+            if size < CHUNK_HEADER || size > 1 << 32 {
+                return None;
+            }
+            let slack = if self.chunks.is_empty() { SLACK } else { 0 };
+            let length = (used_of(address, top) + slack).min(size);
+            if length <= LONGEST_CHUNK {
+                self.chunks.push(Chunk { address, length, size });
+            }
+            address = word(&header, 0)?;
+            // The top of an older chunk is kept in its header, in words behind the header.
+            let mut older = [0; CHUNK_HEADER];
+            if address != 0 {
+                memory.read(address, &mut older)?;
+            }
+            top = address.wrapping_add(CHUNK_HEADER as u64).wrapping_add(word(&older, 16)?.wrapping_mul(8));
+        }
+        Some(())
+    }
+
+    /// Fetches what a walk did not find, and what comes behind it on the way to the frames that are known. `None` when
+    /// there is nothing to be found.
+    pub(super) fn fetch(&mut self, memory: &mut Memory, layout: &Layout, missing: u64) -> Option<()> {
+        self.refresh(memory, layout)?;
+        let mut bytes = vec![0; layout.frame.length];
+        let mut next = missing;
+        for _ in 0..MOST_OTHERS {
+            if next == 0 || self.has(next, layout.frame.length) {
+                return Some(());
+            }
+            memory.read(next, &mut bytes)?;
+            self.remember(next, layout.frame.length);
+            next = word(&bytes, layout.frame.previous)?;
+        }
+        Some(())
+    }
+
+    /// Adds a piece, or makes a near one longer.
+    pub(super) fn remember(&mut self, address: u64, length: usize) {
+        let end = address.saturating_add(length as u64);
+        let near = |other: &Other| {
+            address <= other.end.saturating_add(GAP)
+                && end.saturating_add(GAP) >= other.address
+                && end.max(other.end) - address.min(other.address) <= LONGEST_OTHER
+        };
+        if let Some(other) = self.others.iter_mut().find(|other| near(other)) {
+            other.address = other.address.min(address);
+            other.end = other.end.max(end);
+            other.unused = 0;
+            return;
+        }
+        if self.others.len() >= MOST_OTHERS {
+            let oldest = (0..self.others.len()).max_by_key(|place| self.others[*place].unused);
+            oldest.map(|place| self.others.remove(place));
+        }
+        let place = self.others.partition_point(|other| other.address < address);
+        self.others.insert(place, Other { address, end, unused: 0 });
+    }
+
+    fn has(&self, address: u64, length: usize) -> bool {
+        let end = address.saturating_add(length as u64);
+        let chunk =
+            |chunk: &Chunk| address >= chunk.address && end <= chunk.address.saturating_add(chunk.length as u64);
+        let other = |other: &Other| address >= other.address && end <= other.end;
+        self.chunks.iter().any(chunk) || self.others.iter().any(other)
+    }
+
+    /// How many bytes the plan reads in one copy.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.length).sum::<usize>() + self.others.iter().map(length_of).sum::<usize>()
+    }
+}
+
+/// Where a thread's state says that its current frame is, in one copy.
+pub(super) enum Current {
+    Frame(u64),
+    /// That is not in the copy.
+    Missing(u64, usize),
+    Unknown,
+}
+
+/// Finds the current frame of a thread.
+pub(super) fn current(pieces: &Pieces<'_>, state: &[u8], layout: &Layout, touched: &mut Vec<usize>) -> Current {
+    match layout.thread.current {
+        CurrentFrame::Here(offset) => word(state, offset).map_or(Current::Unknown, Current::Frame),
+        CurrentFrame::Through { cframe, frame } => match word(state, cframe) {
+            None => Current::Unknown,
+            Some(0) => Current::Frame(0),
+            Some(cframe) => {
+                let address = cframe.wrapping_add(frame as u64);
+                match pieces.find(address, 8) {
+                    Some((bytes, piece)) => {
+                        touched.push(piece);
+                        word(bytes, 0).map_or(Current::Unknown, Current::Frame)
+                    }
+                    None => Current::Missing(address, 8),
+                }
+            }
+        },
+    }
+}
+
+/// The newest chunk of a thread's data stack, and the end of what is in use of it.
+fn stack_of(state: &[u8], layout: &Layout) -> Option<(u64, u64)> {
+    Some((word(state, layout.thread.chunk)?, word(state, layout.thread.chunk + 8)?))
+}
+
+fn used_of(chunk: u64, top: u64) -> usize {
+    usize::try_from(top.saturating_sub(chunk)).unwrap_or(usize::MAX).clamp(CHUNK_HEADER, LONGEST_CHUNK)
+}
+
+fn length_of(other: &Other) -> usize {
+    usize::try_from(other.end - other.address).unwrap_or(0)
+}

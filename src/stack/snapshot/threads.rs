@@ -1,0 +1,307 @@
+//! One sample of all threads of a process: read, walk, compare, and try again what was torn.
+//!
+//! Everything is read in one batch at foretold addresses. Whatever turns out otherwise (a new thread, another chunk, a
+//! generator's frame) is fetched and the read repeated; a stack that changed while it was read is read again a few times, and
+//! then its certain part is kept and the loss counted. Names and lines are none of its business.
+
+use super::frames::{End, RawFrame, Walk};
+use super::layout::{Gil, Layout};
+use super::memory::{Batch, Memory, word};
+use super::plan::{Current, Plan, current};
+
+/// How often a sample is begun anew, for whatever reason.
+const TRIES: u32 = 8;
+/// Threads that are followed; py-spy has the same limit.
+const MOST_THREADS: usize = 4096;
+
+/// A thread as one sample shows it.
+#[derive(Debug, Default)]
+pub(super) struct RawThread {
+    /// Address of its state.
+    pub(super) state: u64,
+    pub(super) ident: u64,
+    /// The kernel's id of it, in its own pid namespace.
+    pub(super) kernel_id: u64,
+    /// The outermost first.
+    pub(super) frames: Vec<RawFrame>,
+    /// Whether the innermost frames are missing, because they changed in every try.
+    pub(super) torn: bool,
+}
+
+/// What one sample found.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) threads: Vec<RawThread>,
+    /// Address of the state of the thread that held the GIL.
+    pub(super) holder: Option<u64>,
+    /// The number that changes when a code object dies.
+    pub(super) generation: Option<u64>,
+}
+
+/// Why there is no sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// What must be there is not: the process has ended, or is another program.
+    NotThere,
+    /// Something could not be read the same way twice.
+    Unstable,
+}
+
+/// How reading went, in total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) samples: u64,
+    /// Reads of the whole plan.
+    pub(super) reads: u64,
+    /// Stacks that were cut to their certain part.
+    pub(super) torn: u64,
+    /// Threads that nothing certain could be said of.
+    pub(super) lost: u64,
+}
+
+/// The threads of one process, and what is known of where their stacks are.
+pub(super) struct Threads {
+    pub(super) layout: Layout,
+    plans: Vec<Plan>,
+    batch: Batch,
+    walks: [Walk; 2],
+    touched: Vec<usize>,
+    pub(super) tally: Tally,
+}
+
+/// What a look at one thread came to.
+enum Verdict {
+    /// This is its stack.
+    Whole(RawThread),
+    /// It changed meanwhile; this much is certain.
+    Torn(RawThread),
+    /// The plan was wrong.
+    Again,
+}
+
+impl Threads {
+    pub(super) fn of(layout: Layout) -> Self {
+        Self {
+            layout,
+            plans: Vec::new(),
+            batch: Batch::default(),
+            walks: [Walk::default(), Walk::default()],
+            touched: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes one sample.
+    pub(super) fn take(&mut self, memory: &mut Memory) -> Result<Taken, Failure> {
+        self.tally.samples += 1;
+        let mut taken = Taken::default();
+        // The best that is known of each thread that is not done.
+        let mut partial: Vec<RawThread> = Vec::new();
+        let mut done: Vec<u64> = Vec::new();
+        let mut listed = false;
+        for _ in 0..TRIES {
+            self.read(memory, &done);
+            self.tally.reads += 1;
+            match self.list(memory)? {
+                Listed::Same => listed = true,
+                Listed::New => continue,
+            }
+            taken.holder = self.holder();
+            taken.generation = self.layout.generation.and_then(|_| word(self.batch.piece(2)?, 0));
+            for place in 0..self.plans.len() {
+                let state = self.plans[place].state;
+                if done.contains(&state) {
+                    continue;
+                }
+                match self.judge(memory, place) {
+                    Verdict::Whole(thread) => {
+                        done.push(state);
+                        taken.threads.push(thread);
+                    }
+                    Verdict::Torn(thread) => match partial.iter_mut().find(|known| known.state == state) {
+                        Some(known) if !thread.frames.is_empty() => *known = thread,
+                        Some(_) => {}
+                        None => partial.push(thread),
+                    },
+                    Verdict::Again => {}
+                }
+            }
+            if self.plans.iter().all(|plan| done.contains(&plan.state)) {
+                return Ok(self.in_order(taken));
+            }
+        }
+        if !listed {
+            return Err(Failure::Unstable);
+        }
+        self.settle(&mut taken, partial);
+        if taken.threads.is_empty() && !self.plans.is_empty() {
+            return Err(Failure::Unstable);
+        }
+        Ok(self.in_order(taken))
+    }
+
+    /// Takes what is certain of threads that changed in every try.
+    fn settle(&mut self, taken: &mut Taken, partial: Vec<RawThread>) {
+        let missing = self.plans.len() - taken.threads.len();
+        let kept = partial
+            .into_iter()
+            .filter(|thread| !thread.frames.is_empty() && self.plans.iter().any(|plan| plan.state == thread.state));
+        let kept: Vec<RawThread> = kept.collect();
+        self.tally.torn += kept.len() as u64;
+        self.tally.lost += missing.saturating_sub(kept.len()) as u64;
+        taken.threads.extend(kept);
+    }
+
+    /// Threads in the order of the interpreter's list.
+    fn in_order(&self, mut taken: Taken) -> Taken {
+        if taken.threads.len() > 1 {
+            let place = |thread: &RawThread| self.plans.iter().position(|plan| plan.state == thread.state);
+            taken.threads.retain(|thread| place(thread).is_some());
+            taken.threads.sort_by_key(place);
+        }
+        taken
+    }
+
+    /// Reads the heads, and every thread that is not done.
+    fn read(&mut self, memory: &mut Memory, done: &[u64]) {
+        self.batch.clear();
+        self.batch.add(self.layout.threads, 8);
+        match self.layout.gil {
+            Gil::Current(address) => self.batch.add(address, 8),
+            Gil::State { address, holder, locked } => self.batch.add(address, holder.max(locked) + 8),
+            Gil::Unknown => self.batch.add(self.layout.threads, 8),
+        };
+        if let Some(address) = self.layout.generation {
+            self.batch.add(address, 8);
+        }
+        for plan in &mut self.plans {
+            if done.contains(&plan.state) {
+                plan.add_state_to(&mut self.batch, &self.layout);
+            } else {
+                plan.add_to(&mut self.batch, &self.layout);
+            }
+        }
+        memory.read_batch(&mut self.batch);
+    }
+
+    /// Follows the list of threads; drops those that are gone and notes those that are new.
+    fn list(&mut self, memory: &mut Memory) -> Result<Listed, Failure> {
+        let head = self.batch.piece(0).and_then(|bytes| word(bytes, 0)).ok_or(Failure::NotThere)?;
+        let (mut next, mut new) = (head, false);
+        let mut order: Vec<u64> = Vec::with_capacity(self.plans.len());
+        let mut bytes = vec![0; self.layout.thread.length];
+        while next != 0 {
+            if order.len() >= MOST_THREADS || order.contains(&next) {
+                return Err(Failure::Unstable);
+            }
+            let known = self.plans.iter().position(|plan| plan.state == next);
+            let state = known.and_then(|place| self.plans[place].state_in(&self.batch));
+            let state = match state {
+                Some(state) => state,
+                None => {
+                    if memory.read(next, &mut bytes).is_none() {
+                        // Freed since the thread before it was read.
+                        break;
+                    }
+                    new = true;
+                    &bytes
+                }
+            };
+            if word(state, self.layout.thread.interp) != Some(self.layout.interpreter) {
+                if order.is_empty() {
+                    return Err(Failure::NotThere);
+                }
+                break;
+            }
+            order.push(next);
+            next = word(state, self.layout.thread.next).unwrap_or(0);
+        }
+        let same = !new && self.plans.len() == order.len();
+        if same && self.plans.iter().zip(&order).all(|(plan, state)| plan.state == *state) {
+            return Ok(Listed::Same);
+        }
+        let mut known = std::mem::take(&mut self.plans);
+        self.plans.extend(order.into_iter().map(|state| {
+            let place = known.iter().position(|plan| plan.state == state);
+            place.map_or_else(|| Plan::of(state), |place| known.swap_remove(place))
+        }));
+        Ok(if new { Listed::New } else { Listed::Same })
+    }
+
+    fn holder(&self) -> Option<u64> {
+        let bytes = self.batch.piece(1)?;
+        match self.layout.gil {
+            Gil::Current(_) => word(bytes, 0).filter(|state| *state != 0),
+            Gil::State { holder, locked, .. } => {
+                let locked = super::memory::int(bytes, locked)? != 0;
+                locked.then(|| word(bytes, holder)).flatten()
+            }
+            Gil::Unknown => None,
+        }
+    }
+
+    /// What the batch says of one thread.
+    fn judge(&mut self, memory: &mut Memory, place: usize) -> Verdict {
+        let plan = &mut self.plans[place];
+        self.touched.clear();
+        let mut thread = RawThread { state: plan.state, torn: true, ..RawThread::default() };
+        let copies = plan.copies(&self.batch);
+        let state = [plan.first_state_in(&self.batch), plan.state_in(&self.batch)];
+        let [Some(earlier), Some(later)] = state else {
+            return Verdict::Again;
+        };
+        thread.ident = word(later, self.layout.thread.ident).unwrap_or(0);
+        thread.kernel_id = word(later, self.layout.thread.kernel_id).unwrap_or(0);
+        let mut missing = None;
+        for ((pieces, state), walk) in copies.iter().zip([earlier, later]).zip(&mut self.walks) {
+            match current(pieces, state, &self.layout, &mut self.touched) {
+                Current::Frame(frame) => match walk.follow(pieces, frame, &self.layout.frame) {
+                    End::Whole => {}
+                    End::Missing(address) => missing = Some((address, None)),
+                    // It says nothing, but that the plan may be out of date.
+                    End::Nonsense => {
+                        let _ = plan.refresh(memory, &self.layout);
+                        return Verdict::Torn(thread);
+                    }
+                },
+                Current::Missing(address, length) => missing = Some((address, Some(length))),
+                Current::Unknown => return Verdict::Again,
+            }
+            self.touched.extend(&walk.pieces);
+        }
+        if !plan.learn(&self.batch, &self.layout, &self.touched) {
+            let known = plan.refresh(memory, &self.layout).is_some();
+            if missing.is_some() && known {
+                return Verdict::Again;
+            }
+        }
+        match missing {
+            Some((address, Some(length))) => {
+                plan.remember(address, length);
+                Verdict::Again
+            }
+            Some((address, None)) => match plan.fetch(memory, &self.layout, address) {
+                Some(()) => Verdict::Again,
+                None => Verdict::Torn(thread),
+            },
+            None => self.compare(thread),
+        }
+    }
+
+    /// What walks that both ended come to.
+    fn compare(&mut self, mut thread: RawThread) -> Verdict {
+        let [earlier, later] = &self.walks;
+        let agreed = earlier.agreed(later);
+        thread.frames.extend(later.frames.iter().rev().take(agreed.frames));
+        thread.torn = !agreed.whole;
+        if agreed.whole { Verdict::Whole(thread) } else { Verdict::Torn(thread) }
+    }
+}
+
+/// How the list of threads compares with the plans.
+enum Listed {
+    /// Every thread in it was read.
+    Same,
+    /// There are others.
+    New,
+}

@@ -34,7 +34,7 @@ pub fn open(pid: i32, options: Options, clock: Clock) -> Result<Reader, AttachEr
     }
     match SnapshotReader::attach(pid, spy, options, clock) {
         Ok(reader) => Ok(Reader { stacks: Box::new(reader), python, instead: None }),
-        Err((spy, why)) if options.by == By::Auto => Ok(by_spy(spy, Some(why))),
-        Err((_, why)) => Err(AttachError::NoSnapshots(why)),
+        Err(refused) if options.by == By::Auto => Ok(by_spy(refused.spy, Some(refused.why))),
+        Err(refused) => Err(AttachError::NoSnapshots(refused.why)),
     }
 }

@@ -25,6 +25,7 @@ mod matrix;
 mod permission;
 mod recordings;
 mod signals;
+mod snapshots;
 mod support;
 mod support_web_works;
 mod support_works;

@@ -3,17 +3,16 @@
 //! The target runs on, so only that can be compared which was the same in a snapshot before and in one after py-spy's read:
 //! the frames from the outermost in. One such agreement is proof enough, since a wrong layout agrees on nothing.
 
-use super::SnapshotReader;
+use super::{Refused, SnapshotReader};
 use crate::recording::{Frame, ThreadStack};
 use crate::stack::StackReader;
-use crate::stack::pyspy::PySpyReader;
 
 /// How often the two readers are compared, if they do not agree at once.
 const TRIES: usize = 20;
 
 impl SnapshotReader {
     /// The reader, once it has agreed with py-spy.
-    pub(super) fn checked(mut self) -> Result<Self, (PySpyReader, String)> {
+    pub(super) fn checked(mut self) -> Result<Self, Box<Refused>> {
         let mut why = None;
         for _ in 0..TRIES {
             match self.compare() {
@@ -24,7 +23,7 @@ impl SnapshotReader {
             }
         }
         match why {
-            Some(why) => Err((self.spy, why)),
+            Some(why) => Err(Refused::of(self.spy, why)),
             // Code objects that call themselves so and strings where they belong are proof too, only a weaker one.
             None => Ok(self),
         }

@@ -190,8 +190,11 @@ impl DebugOffsets {
         };
         let mut state = vec![0; RUNTIME_WITHIN];
         memory.read(interpreter, &mut state)?;
-        let mut candidates: Vec<u64> =
-            (0..state.len()).step_by(8).filter_map(|offset| word(&state, offset)).filter(can_be_pointer).collect();
+        let mut candidates: Vec<u64> = (0..state.len())
+            .step_by(8)
+            .filter_map(|offset| word(&state, offset))
+            .filter(|value| can_be_pointer(*value))
+            .collect();
         candidates.sort_unstable();
         candidates.dedup();
         candidates.into_iter().find_map(|address| {
@@ -221,8 +224,8 @@ impl DebugOffsets {
 }
 
 /// User space on every 64-bit Linux that CPython runs on, and aligned.
-fn can_be_pointer(value: &u64) -> bool {
-    (1 << 12..1 << 56).contains(value) && value % 8 == 0
+fn can_be_pointer(value: u64) -> bool {
+    (1 << 12..1 << 56).contains(&value) && value.is_multiple_of(8)
 }
 
 #[cfg(test)]

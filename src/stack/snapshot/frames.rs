@@ -85,7 +85,7 @@ impl Walk {
         // Whether what runs inside the next frame is C code or its own, and not a frame that it called without C in between.
         let mut own = true;
         while next != 0 {
-            if self.frames.len() + self.shims >= MOST_FRAMES || next % 8 != 0 {
+            if self.frames.len() + self.shims >= MOST_FRAMES || !next.is_multiple_of(8) {
                 return End::Nonsense;
             }
             let Some((bytes, piece)) = pieces.find(next, layout.length) else {

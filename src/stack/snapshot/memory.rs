@@ -108,26 +108,19 @@ impl Memory {
     fn read_some(&mut self, batch: &mut Batch, first: usize) -> Option<usize> {
         let end = batch.pieces.len().min(first + PIECES);
         let start = batch.places[first];
-        match &mut self.source {
-            Source::Call { pid, .. } => {
-                self.calls += 1;
-                let mut local = [IoSliceMut::new(&mut batch.bytes[start..])];
-                match process_vm_readv(*pid, &mut local, &batch.pieces[first..end]) {
-                    Ok(read) => Some(batch.mark(first, end, read)),
-                    Err(Errno::EPERM | Errno::ENOSYS) => None,
-                    // The first piece is not there.
-                    Err(_) => Some(first + 1),
-                }
-            }
-            _ => {
-                let piece = &batch.pieces[first];
-                let (address, end) = (piece.base as u64, start + piece.len);
-                let mut bytes = std::mem::take(&mut batch.bytes);
-                batch.held[first] = self.read(address, &mut bytes[start..end]).is_some();
-                batch.bytes = bytes;
-                Some(first + 1)
-            }
+        if let Source::Call { pid, .. } = &self.source {
+            self.calls += 1;
+            let mut local = [IoSliceMut::new(&mut batch.bytes[start..])];
+            return match process_vm_readv(*pid, &mut local, &batch.pieces[first..end]) {
+                Ok(read) => Some(batch.mark(first, end, read)),
+                Err(Errno::EPERM | Errno::ENOSYS) => None,
+                // The first piece is not there.
+                Err(_) => Some(first + 1),
+            };
         }
+        let (address, end) = (batch.pieces[first].base as u64, start + batch.pieces[first].len);
+        batch.held[first] = self.read(address, &mut batch.bytes[start..end]).is_some();
+        Some(first + 1)
     }
 
     /// Gives up the call for the file; `false` when there is nothing to turn to.
@@ -251,9 +244,9 @@ mod tests {
     fn more_pieces_than_the_kernel_takes_at_once() {
         let words: Vec<u64> = (0..3000).collect();
         let mut batch = Batch::default();
-        words.iter().for_each(|word| {
+        for word in &words {
             batch.add(address(word), 8);
-        });
+        }
         let mut memory = own();
         memory.read_batch(&mut batch);
         assert_eq!(memory.calls, 3);

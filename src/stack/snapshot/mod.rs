@@ -27,7 +27,7 @@ use threads::{Failure, RawThread, Taken, Threads};
 use super::pyspy::PySpyReader;
 use super::request::is_serving;
 use super::state::{OsThreads, decide};
-use super::{Options, ReadError, StackReader};
+use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
 use crate::recording::{Frame, ThreadStack};
 
@@ -51,6 +51,20 @@ pub struct SnapshotReader {
     clock: Clock,
 }
 
+/// Why a process is not read by snapshots, and the reader that can do it otherwise.
+pub struct Refused {
+    /// py-spy's reader, as it was given.
+    pub spy: PySpyReader,
+    /// The reason.
+    pub why: String,
+}
+
+impl Refused {
+    fn of(spy: PySpyReader, why: String) -> Box<Self> {
+        Box::new(Self { spy, why })
+    }
+}
+
 /// A thread that was seen before, by its ident and its kernel id.
 struct Known {
     /// The kernel's id of it in pyperf's pid namespace.
@@ -69,15 +83,15 @@ impl SnapshotReader {
     ///
     /// The reader itself, with the reason, when the interpreter is none that can be read in this way or the two readers
     /// do not agree on what they see.
-    pub fn attach(pid: i32, spy: PySpyReader, options: Options, clock: Clock) -> Result<Self, (PySpyReader, String)> {
+    pub fn attach(pid: i32, spy: PySpyReader, options: Options, clock: Clock) -> Result<Self, Box<Refused>> {
         let found = spy.found();
         let mut memory = match Memory::of(pid) {
             Ok(memory) => memory,
-            Err(error) => return Err((spy, error.to_string())),
+            Err(error) => return Err(Refused::of(spy, error.to_string())),
         };
         let layout = match Layout::of(&mut memory, found) {
             Ok(layout) => layout,
-            Err(why) => return Err((spy, why.to_string())),
+            Err(why) => return Err(Refused::of(spy, why.to_string())),
         };
         let root = found.inside.then(|| PathBuf::from(format!("/proc/{pid}/root")));
         let reader = Self {
@@ -100,6 +114,12 @@ impl SnapshotReader {
         self.spy.version()
     }
 
+    /// Which line of a function it reports.
+    #[must_use]
+    pub const fn line(&self) -> Line {
+        self.options.line
+    }
+
     /// What reading has cost so far.
     #[must_use]
     pub const fn effort(&self) -> Effort {
@@ -114,7 +134,7 @@ impl SnapshotReader {
     }
 
     fn sample(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
-        if self.threads.tally.samples % IMAGE_TURN == IMAGE_TURN - 1 && !self.memory.is_current() {
+        if self.threads.tally.samples.is_multiple_of(IMAGE_TURN) && !self.memory.is_current() {
             return Err(ReadError::Gone);
         }
         let taken = match self.threads.take(&mut self.memory) {
@@ -130,11 +150,11 @@ impl SnapshotReader {
         self.codes.settle(&mut self.memory, &self.threads.layout, frames, taken.generation, now);
         self.meet(&taken, now);
         let holder = taken.holder;
-        Ok(taken.threads.into_iter().map(|thread| self.thread(thread, holder)).collect())
+        Ok(taken.threads.iter().map(|thread| self.thread(thread, holder)).collect())
     }
 
-    fn thread(&mut self, thread: RawThread, holder: Option<u64>) -> ThreadStack {
-        let frames = self.frames(&thread);
+    fn thread(&mut self, thread: &RawThread, holder: Option<u64>) -> ThreadStack {
+        let frames = self.frames(thread);
         let known = self.known.get(&(thread.ident, thread.kernel_id));
         let os_id = known.and_then(|known| known.outside);
         let activity = os_id.and_then(|tid| self.kernel.activity(tid));

@@ -4,7 +4,7 @@
 //! and coroutines in their objects) are remembered piece by piece for as long as they are of use. A wrong plan costs another
 //! read and never a wrong stack: what is missing is fetched and the sample begun anew.
 
-use super::frames::Pieces;
+use super::frames::{MOST_FRAMES, Pieces};
 use super::layout::{CurrentFrame, Layout};
 use super::memory::{Batch, Memory, word};
 
@@ -108,8 +108,11 @@ impl Plan {
     pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
         let (first, last) = (self.first, self.first + 2 * self.count - 1);
         for number in touched {
-            let place = if *number < first + self.count { number - first } else { last - number };
-            if let Some(other) = place.checked_sub(1).and_then(|place| self.others.get_mut(place)) {
+            let place =
+                if *number < first + self.count { number.checked_sub(first) } else { last.checked_sub(*number) };
+            if let Some(other) =
+                place.and_then(|place| place.checked_sub(1)).and_then(|place| self.others.get_mut(place))
+            {
                 other.unused = 0;
             }
         }
@@ -144,7 +147,7 @@ impl Plan {
             let mut header = [0; CHUNK_HEADER];
             memory.read(address, &mut header)?;
             let size = usize::try_from(word(&header, 8)?).ok()?;
-            if size < CHUNK_HEADER || size > 1 << 32 {
+            if !(CHUNK_HEADER..=1 << 32).contains(&size) {
                 return None;
             }
             let slack = if self.chunks.is_empty() { SLACK } else { 0 };
@@ -163,19 +166,32 @@ impl Plan {
         Some(())
     }
 
-    /// Fetches what a walk did not find, and what comes behind it on the way to the frames that are known. `None` when
-    /// there is nothing to be found.
-    pub(super) fn fetch(&mut self, memory: &mut Memory, layout: &Layout, missing: u64) -> Option<()> {
+    /// Fetches what a walk did not find, and whatever else is missing from there on; what was copied shows the way. `None`
+    /// when there is nothing to be found.
+    pub(super) fn fetch(
+        &mut self,
+        memory: &mut Memory,
+        layout: &Layout,
+        copied: &Pieces<'_>,
+        missing: u64,
+    ) -> Option<()> {
         self.refresh(memory, layout)?;
         let mut bytes = vec![0; layout.frame.length];
-        let mut next = missing;
-        for _ in 0..MOST_OTHERS {
-            if next == 0 || self.has(next, layout.frame.length) {
-                return Some(());
+        let (mut next, mut fetched) = (missing, 0);
+        for _ in 0..MOST_FRAMES {
+            if next == 0 || fetched >= MOST_OTHERS {
+                break;
             }
-            memory.read(next, &mut bytes)?;
-            self.remember(next, layout.frame.length);
-            next = word(&bytes, layout.frame.previous)?;
+            next = if let Some((known, _)) = copied.find(next, layout.frame.length) {
+                word(known, layout.frame.previous)?
+            } else {
+                memory.read(next, &mut bytes)?;
+                fetched += 1;
+                if !self.has(next, layout.frame.length) {
+                    self.remember(next, layout.frame.length);
+                }
+                word(&bytes, layout.frame.previous)?
+            };
         }
         Some(())
     }

@@ -255,19 +255,21 @@ impl Threads {
         let mut missing = None;
         for ((pieces, state), walk) in copies.iter().zip([earlier, later]).zip(&mut self.walks) {
             match current(pieces, state, &self.layout, &mut self.touched) {
-                Current::Frame(frame) => match walk.follow(pieces, frame, &self.layout.frame) {
-                    End::Whole => {}
-                    End::Missing(address) => missing = Some((address, None)),
-                    // It says nothing, but that the plan may be out of date.
-                    End::Nonsense => {
-                        let _ = plan.refresh(memory, &self.layout);
-                        return Verdict::Torn(thread);
+                Current::Frame(frame) => {
+                    match walk.follow(pieces, frame, &self.layout.frame) {
+                        End::Whole => {}
+                        End::Missing(address) => missing = Some((address, None)),
+                        // It says nothing, but that the plan may be out of date.
+                        End::Nonsense => {
+                            let _ = plan.refresh(memory, &self.layout);
+                            return Verdict::Torn(thread);
+                        }
                     }
-                },
+                    self.touched.extend(&walk.pieces);
+                }
                 Current::Missing(address, length) => missing = Some((address, Some(length))),
                 Current::Unknown => return Verdict::Again,
             }
-            self.touched.extend(&walk.pieces);
         }
         if !plan.learn(&self.batch, &self.layout, &self.touched) {
             let known = plan.refresh(memory, &self.layout).is_some();
@@ -280,7 +282,7 @@ impl Threads {
                 plan.remember(address, length);
                 Verdict::Again
             }
-            Some((address, None)) => match plan.fetch(memory, &self.layout, address) {
+            Some((address, None)) => match plan.fetch(memory, &self.layout, &copies[1], address) {
                 Some(()) => Verdict::Again,
                 None => Verdict::Torn(thread),
             },

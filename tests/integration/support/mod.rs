@@ -18,6 +18,7 @@ pub mod recording;
 pub mod sampling;
 pub mod say;
 pub mod script;
+pub mod steps;
 pub mod temp_dir;
 pub mod wait;
 pub mod web;

@@ -148,6 +148,7 @@ struct Counters {
     processes: AtomicU64,
     late: AtomicU64,
     unreadable: AtomicU64,
+    torn: AtomicU64,
     dropped: AtomicU64,
     truncated: AtomicU64,
     stopped_nanos: AtomicU64,
@@ -164,6 +165,7 @@ impl Counters {
         Losses {
             late: self.late.load(Relaxed),
             unreadable: self.unreadable.load(Relaxed),
+            torn: self.torn.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             truncated: self.truncated.load(Relaxed),
         }

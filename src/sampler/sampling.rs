@@ -81,8 +81,9 @@ impl Sampling {
     /// Reads the process once and gives what it read to the recorder.
     fn read(&mut self) -> Result<(), ReadError> {
         let moment = self.clock.now();
-        let before = self.reader.stopped();
+        let (before, torn) = (self.reader.stopped(), self.reader.torn());
         let result = self.reader.read();
+        self.counters.torn.fetch_add(self.reader.torn().saturating_sub(torn), Relaxed);
         let stopped = self.reader.stopped().saturating_sub(before);
         self.counters.stopped_nanos.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         match result {

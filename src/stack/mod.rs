@@ -92,6 +92,11 @@ pub trait StackReader: Send {
     /// When the process has ended, or changed so fast that no read made sense.
     fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError>;
 
+    /// How many stacks came without their innermost frames, or not at all, because these changed in every try.
+    fn torn(&self) -> u64 {
+        0
+    }
+
     /// For how long reads have kept the process from running, in total.
     fn stopped(&self) -> Duration {
         Duration::ZERO

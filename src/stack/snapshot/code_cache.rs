@@ -201,12 +201,6 @@ impl CodeCache {
         self.short.insert(file.into(), short.clone());
         short
     }
-
-    /// How many code objects are known.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
 }
 
 /// The path from the directory that holds its outermost package, as py-spy has it.

@@ -138,7 +138,7 @@ impl Layout {
     }
 }
 
-fn v3_11(found: Found) -> Layout {
+pub(super) fn v3_11(found: Found) -> Layout {
     Layout {
         threads: found.interpreter.wrapping_add(16),
         interpreter: found.interpreter,
@@ -169,7 +169,7 @@ fn v3_11(found: Found) -> Layout {
     }
 }
 
-fn v3_12(found: Found) -> Layout {
+pub(super) fn v3_12(found: Found) -> Layout {
     Layout {
         threads: found.interpreter.wrapping_add(72),
         interpreter: found.interpreter,

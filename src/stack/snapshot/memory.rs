@@ -155,6 +155,11 @@ impl Batch {
         self.length = 0;
     }
 
+    /// How many bytes they have together.
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
     /// How many pieces there are.
     pub(super) const fn len(&self) -> usize {
         self.pieces.len()

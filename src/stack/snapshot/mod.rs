@@ -10,6 +10,8 @@ mod code;
 mod code_cache;
 mod debug_offsets;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod layout;
 mod memory;
 mod plan;
@@ -217,6 +219,10 @@ impl SnapshotReader {
 impl StackReader for SnapshotReader {
     fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
         self.sample()
+    }
+
+    fn torn(&self) -> u64 {
+        self.threads.tally.torn + self.threads.tally.lost
     }
 }
 

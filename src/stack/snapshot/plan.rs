@@ -12,7 +12,8 @@ use super::memory::{Batch, Memory, word};
 const CHUNK_HEADER: usize = 24;
 /// Chunks of one thread that are followed; a recursion of 1000 needs a dozen.
 const MOST_CHUNKS: usize = 64;
-/// A longer stretch of a chunk is not read whole; its frames are fetched one by one.
+/// A longer stretch of a chunk is not read whole, nor more than that of one thread's chunks; frames in the rest are fetched
+/// one by one.
 const LONGEST_CHUNK: usize = 1 << 20;
 /// So much more of the newest chunk is read than was in use last time.
 const SLACK: usize = 1024;
@@ -88,6 +89,11 @@ impl Plan {
         self.count = 0;
     }
 
+    /// Whether it was read whole.
+    pub(super) const fn is_read(&self) -> bool {
+        self.count > 0
+    }
+
     /// The earlier and the later copy.
     pub(super) const fn copies<'a>(&self, batch: &'a Batch) -> [Pieces<'a>; 2] {
         [Pieces::of(batch, self.first, self.count), Pieces::of(batch, self.first + self.count, self.count)]
@@ -142,8 +148,10 @@ impl Plan {
         let mut state = vec![0; layout.thread.length];
         memory.read(self.state, &mut state)?;
         let (mut address, mut top) = stack_of(&state, layout)?;
+        let (mut whole, mut followed) = (0, 0);
         self.chunks.clear();
-        while address != 0 && self.chunks.len() < MOST_CHUNKS {
+        while address != 0 && followed < MOST_CHUNKS {
+            followed += 1;
             let mut header = [0; CHUNK_HEADER];
             memory.read(address, &mut header)?;
             let size = usize::try_from(word(&header, 8)?).ok()?;
@@ -152,7 +160,8 @@ impl Plan {
             }
             let slack = if self.chunks.is_empty() { SLACK } else { 0 };
             let length = (used_of(address, top) + slack).min(size);
-            if length <= LONGEST_CHUNK {
+            whole += length;
+            if whole <= LONGEST_CHUNK {
                 self.chunks.push(Chunk { address, length, size });
             }
             address = word(&header, 0)?;
@@ -224,12 +233,6 @@ impl Plan {
             |chunk: &Chunk| address >= chunk.address && end <= chunk.address.saturating_add(chunk.length as u64);
         let other = |other: &Other| address >= other.address && end <= other.end;
         self.chunks.iter().any(chunk) || self.others.iter().any(other)
-    }
-
-    /// How many bytes the plan reads in one copy.
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.length).sum::<usize>() + self.others.iter().map(length_of).sum::<usize>()
     }
 }
 

@@ -11,6 +11,8 @@ use super::plan::{Current, Plan, current};
 
 /// How often a sample is begun anew, for whatever reason.
 const TRIES: u32 = 8;
+/// Bytes that are read at once; 32 threads with the deepest stacks.
+const LONGEST_READ: usize = 64 << 20;
 /// Threads that are followed; py-spy has the same limit.
 const MOST_THREADS: usize = 4096;
 
@@ -175,7 +177,8 @@ impl Threads {
             self.batch.add(address, 8);
         }
         for plan in &mut self.plans {
-            if done.contains(&plan.state) {
+            // What does not fit is read with the next try.
+            if done.contains(&plan.state) || self.batch.length() > LONGEST_READ {
                 plan.add_state_to(&mut self.batch, &self.layout);
             } else {
                 plan.add_to(&mut self.batch, &self.layout);
@@ -250,6 +253,9 @@ impl Threads {
         let [Some(earlier), Some(later)] = state else {
             return Verdict::Again;
         };
+        if !plan.is_read() {
+            return Verdict::Again;
+        }
         thread.ident = word(later, self.layout.thread.ident).unwrap_or(0);
         thread.kernel_id = word(later, self.layout.thread.kernel_id).unwrap_or(0);
         let mut missing = None;

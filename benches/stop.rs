@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyperf::clock::Clock;
@@ -32,7 +33,7 @@ impl StackReader for ManyThreads {
         self.reads += 1;
         let thread = |ident: u32| ThreadStack {
             ident: ident.into(),
-            frames: frames((self.reads * 100 + ident) % STACKS),
+            frames: frames((self.reads * 100 + ident) % STACKS).into_iter().map(Arc::new).collect(),
             state: State::Running,
             gil: true,
             ..ThreadStack::default()

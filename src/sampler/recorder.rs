@@ -114,7 +114,7 @@ impl Recorder {
 
     fn sample(&mut self, process: ProcessNumber, moment: Moment, thread: ThreadStack) {
         let ident = thread.ident;
-        let (stack, whole) = self.recording.stacks.insert(thread.frames);
+        let (stack, whole) = self.recording.stacks.insert_shared(thread.frames);
         if !whole {
             self.counters.truncated.fetch_add(1, Relaxed);
         }

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use py_spy::config::{Config, LineNo, LockingStrategy};
@@ -245,7 +245,7 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
 }
 
 /// A frame and its local variables in our own words.
-fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
+fn owned(frame: py_spy::Frame) -> (Arc<Frame>, Vec<Local>) {
     let locals = frame.locals.unwrap_or_default().into_iter().map(|local| Local {
         name: local.name,
         argument: local.arg,
@@ -257,7 +257,7 @@ fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
         short_file: frame.short_filename.map(cut),
         line: u32::try_from(frame.line).unwrap_or(0),
     };
-    (frame, locals.collect())
+    (Arc::new(frame), locals.collect())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The target runs on, so only that can be compared which was the same in a snapshot before and in one after py-spy's read:
 //! the frames from the outermost in. One such agreement is proof enough, since a wrong layout agrees on nothing.
 
+use std::sync::Arc;
+
 use super::{Refused, SnapshotReader};
 use crate::recording::{Frame, ThreadStack};
 use crate::stack::StackReader;
@@ -53,12 +55,12 @@ impl SnapshotReader {
 }
 
 /// How many frames from the outermost in are the same.
-fn common(one: &[Frame], two: &[Frame]) -> usize {
+fn common(one: &[Arc<Frame>], two: &[Arc<Frame>]) -> usize {
     one.iter().zip(two).take_while(|(one, two)| one == two).count()
 }
 
-fn difference(ours: &[Frame], theirs: &[Frame], agreed: usize) -> String {
-    let told = |frames: &[Frame]| {
+fn difference(ours: &[Arc<Frame>], theirs: &[Arc<Frame>], agreed: usize) -> String {
+    let told = |frames: &[Arc<Frame>]| {
         let frame = frames.get(agreed);
         frame.map_or_else(|| "nothing".into(), |frame| format!("{} ({}:{})", frame.function, frame.file, frame.line))
     };

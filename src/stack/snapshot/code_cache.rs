@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -16,6 +17,7 @@ use super::layout::Layout;
 use super::memory::{Batch, Memory};
 use crate::clock::Moment;
 use crate::recording::Frame;
+use crate::stack::request::is_of_request;
 use crate::stack::{Line, cut};
 
 /// How long an entry is believed.
@@ -28,7 +30,8 @@ const MOST_STRETCHES: usize = 4 << 20;
 /// What a frame is called.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Named {
-    As(Frame),
+    /// This, and whether it stands around a request.
+    As(Arc<Frame>, bool),
     /// It is to be left out: it belongs to the interpreter, or has no readable name.
     Hidden,
     /// There is no such code, or not where the frame executes.
@@ -56,6 +59,26 @@ struct Entry {
     code: Option<Code>,
     short_file: Option<String>,
     checked: Moment,
+    /// Whether the function stands around a request.
+    serves: bool,
+    /// A frame for each line that was seen, in no order: there are few.
+    frames: Vec<Arc<Frame>>,
+}
+
+impl Entry {
+    /// The frame of a line, made when it is first seen.
+    fn frame(&mut self, line: u32) -> Option<Arc<Frame>> {
+        if let Some(known) = self.frames.iter().find(|frame| frame.line == line) {
+            return Some(Arc::clone(known));
+        }
+        let code = self.code.as_ref()?;
+        let (function, file) = (code.function.clone(), code.file.clone());
+        let frame = Arc::new(Frame { function, file, short_file: self.short_file.clone(), line });
+        if self.frames.len() <= code.lines.len() {
+            self.frames.push(Arc::clone(&frame));
+        }
+        Some(frame)
+    }
 }
 
 impl CodeCache {
@@ -145,7 +168,9 @@ impl CodeCache {
         let short_file = code.as_ref().and_then(|code| self.shorten(&code.file));
         let code = code.map(|code| Code { file: cut(code.file), ..code });
         self.stretches += code.as_ref().map_or(0, |code| code.lines.len());
-        self.entries.insert(address, Entry { print, code, short_file, checked: now });
+        let mut entry = Entry { print, code, short_file, checked: now, serves: false, frames: Vec::new() };
+        entry.serves = entry.frame(print.first_line()).is_some_and(|frame| is_of_request(&frame));
+        self.entries.insert(address, entry);
     }
 
     /// Whether that is the type of code objects. The first that calls itself so is believed to be the only one.
@@ -162,8 +187,8 @@ impl CodeCache {
     }
 
     /// What a frame is called, once its code is settled.
-    pub(super) fn name(&self, frame: &RawFrame, layout: &Layout, line: Line) -> Named {
-        let Some(entry) = self.entries.get(&frame.code) else {
+    pub(super) fn name(&mut self, frame: &RawFrame, layout: &Layout, line: Line) -> Named {
+        let Some(entry) = self.entries.get_mut(&frame.code) else {
             return Named::Nonsense;
         };
         let begin = frame.code.wrapping_add(layout.code.instructions as u64);
@@ -171,20 +196,14 @@ impl CodeCache {
         if !entry.print.covers(offset) {
             return Named::Nonsense;
         }
-        match &entry.code {
+        let line = match (&entry.code, line) {
             // The interpreter's own code objects, of 3.12 and later (`Python/specialize.c`, `Python/frame.c`).
-            Some(code) if code.file.is_empty() || code.file == "<shim>" => Named::Hidden,
-            None => Named::Hidden,
-            Some(code) => Named::As(Frame {
-                function: code.function.clone(),
-                file: code.file.clone(),
-                short_file: entry.short_file.clone(),
-                line: match line {
-                    Line::First => entry.print.first_line(),
-                    Line::Current => code.lines.at(offset),
-                },
-            }),
-        }
+            (Some(code), _) if code.file.is_empty() || code.file == "<shim>" => return Named::Hidden,
+            (None, _) => return Named::Hidden,
+            (Some(_), Line::First) => entry.print.first_line(),
+            (Some(code), Line::Current) => code.lines.at(offset),
+        };
+        entry.frame(line).map_or(Named::Hidden, |frame| Named::As(frame, entry.serves))
     }
 
     /// The file without the directories above its outermost package.

@@ -1,9 +1,9 @@
-//! From copied memory to a chain of frames, and from two copies to what is certain of it.
+//! From copied memory to a chain of frames, and to what is certain of it.
 //!
-//! A thread runs on while its memory is copied, so a copy can show a frame that was popped, or a new one under the callee of
-//! an old one. Hence two copies, compared: the frames that are the same in both, from the outermost in, were there all the
-//! time. Up to 3.13 each frame also says whether its own code runs, which tells stale frames that happen to be equal in both.
-//! Pure: it sees bytes, and no process.
+//! A thread runs on while its memory is copied, so a copy can show a frame that was popped, or a new one where an old one was
+//! called from. Hence two copies, the pointer to the current frame read between them, all within a microsecond or two. Frames
+//! that are the same in both were there all the time; the current one is what the pointer says; a few more may be new, if
+//! they say of themselves that they wait for the next one (3.11 to 3.13). Pure: it sees bytes, and no process.
 
 use std::cell::Cell;
 
@@ -12,6 +12,9 @@ use super::memory::{Batch, int, word};
 
 /// More frames than this in one thread are not believed; py-spy has the same limit.
 pub(super) const MOST_FRAMES: usize = 4096;
+
+/// Frames that may be in the later copy alone.
+const MOST_NEW: usize = 3;
 
 /// One copy of the memory of a thread: some pieces of a batch.
 pub(super) struct Pieces<'a> {
@@ -72,6 +75,12 @@ pub(super) struct Walk {
     shims: usize,
     /// So many frames, from the innermost on, are not what they seem.
     doubtful: usize,
+    /// Whether the innermost frame says that it runs. It does not for moments of a call and of a return.
+    runs: bool,
+    /// Whether the outermost frame is a generator's.
+    pub(super) adrift: bool,
+    /// Whether frames say that at all.
+    can_tell: bool,
 }
 
 impl Walk {
@@ -81,6 +90,9 @@ impl Walk {
         self.pieces.clear();
         self.shims = 0;
         self.doubtful = 0;
+        self.runs = true;
+        self.adrift = false;
+        self.can_tell = layout.stacktop.is_some();
         let mut next = current;
         // Whether what runs inside the next frame is C code or its own, and not a frame that it called without C in between.
         let mut own = true;
@@ -105,30 +117,36 @@ impl Walk {
                 return End::Nonsense;
             }
             if fields.stacktop.is_some_and(|top| (top == -1) != own) {
-                self.doubtful = self.frames.len().max(1);
+                self.doubtful = self.frames.len();
+                self.runs &= !self.frames.is_empty();
             }
+            self.adrift = fields.owner == 1;
             self.frames.push(RawFrame { address, ..fields.frame });
             own = fields.entry;
         }
         End::Whole
     }
 
-    /// What both walks agree on; the later one comes second.
-    pub(super) fn agreed(&self, later: &Self) -> Agreed {
-        let mut agreed = Agreed { frames: 0, whole: false };
-        for (one, two) in self.frames.iter().rev().zip(later.frames.iter().rev()) {
-            if (one.address, one.code) != (two.address, two.code) {
+    /// How much of the walk is certain, given the copy before it.
+    pub(super) fn confirmed(&self, earlier: &Pieces<'_>, layout: &FrameLayout) -> Agreed {
+        let mut same = 0;
+        for frame in self.frames.iter().rev() {
+            let before = earlier.find(frame.address, layout.length).map(|(bytes, _)| Fields::of(bytes, layout));
+            let Some(before) = before.filter(|before| before.frame.code == frame.code) else {
                 break;
-            }
-            agreed.frames += 1;
-            if one.instruction != two.instruction {
+            };
+            same += 1;
+            if before.frame.instruction != frame.instruction {
+                // It ran in between, so what it calls now is new.
                 break;
             }
         }
-        let (one, two) = (self.frames.len(), later.frames.len());
-        agreed.whole = one == two && agreed.frames == one && self.doubtful == 0 && later.doubtful == 0;
-        agreed.frames = agreed.frames.min(one - self.doubtful.min(one)).min(two - later.doubtful.min(two));
-        agreed
+        // The innermost frame was current between the copies. Of the few before it that are new, those are what they seem that say
+        // of themselves that they wait for the next, and the innermost that it runs.
+        let new = self.frames.len() - same;
+        let sound = self.doubtful == 0;
+        let whole = sound && (new <= 1 || new <= MOST_NEW && self.runs && self.can_tell);
+        Agreed { frames: same.min(self.frames.len() - self.doubtful.min(self.frames.len())), whole }
     }
 }
 

@@ -145,7 +145,7 @@ fn case(seed: u64) -> (u64, usize) {
         let frames = taken.threads.iter().flat_map(|thread| &thread.frames);
         codes.settle(&mut memory, &threads.layout, frames, taken.generation, now);
         for frame in taken.threads.iter().flat_map(|thread| &thread.frames) {
-            named += usize::from(matches!(codes.name(frame, &threads.layout, Line::Current), Named::As(_)));
+            named += usize::from(matches!(codes.name(frame, &threads.layout, Line::Current), Named::As(..)));
         }
     }
     (asked.load(Relaxed), named)

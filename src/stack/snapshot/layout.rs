@@ -5,7 +5,7 @@
 //! trust it; that the whole makes sense is shown by comparing stacks with py-spy's (`check`).
 
 use super::debug_offsets::DebugOffsets;
-use super::memory::Memory;
+use super::memory::{Memory, word};
 use crate::stack::pyspy::Found;
 
 /// The longest struct that is believed, in bytes.
@@ -116,6 +116,17 @@ pub(super) enum NoLayout {
     FreeThreaded,
     #[error("its own description of its layout was not found or makes no sense")]
     Offsets,
+}
+
+impl FrameLayout {
+    /// Whether bytes can be those of a frame, as far as they tell.
+    pub(super) fn can_be(&self, bytes: &[u8]) -> bool {
+        let aligned = |offset| word(bytes, offset).is_some_and(|value| value.is_multiple_of(8));
+        let code = word(bytes, self.code).unwrap_or(0);
+        let owner = bytes.get(self.owner).copied().unwrap_or(u8::MAX);
+        let shim = owner >= self.shim && owner <= 4;
+        aligned(self.previous) && (shim || owner < 3 && code != 0 && (self.tagged || code.is_multiple_of(8)))
+    }
 }
 
 impl Layout {

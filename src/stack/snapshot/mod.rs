@@ -19,6 +19,7 @@ mod threads;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use code_cache::{CodeCache, Named};
@@ -27,7 +28,6 @@ use memory::Memory;
 use threads::{Failure, RawThread, Taken, Threads};
 
 use super::pyspy::PySpyReader;
-use super::request::is_serving;
 use super::state::{OsThreads, decide};
 use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
@@ -156,27 +156,30 @@ impl SnapshotReader {
     }
 
     fn thread(&mut self, thread: &RawThread, holder: Option<u64>) -> ThreadStack {
-        let frames = self.frames(thread);
+        let (frames, serving) = self.frames(thread);
         let known = self.known.get(&(thread.ident, thread.kernel_id));
         let os_id = known.and_then(|known| known.outside);
-        let activity = os_id.and_then(|tid| self.kernel.activity(tid));
+        let activity = os_id.and_then(|tid| self.kernel.glance(tid));
         ThreadStack {
             ident: thread.ident,
             os_id,
             name: known.and_then(|known| known.name.clone()),
-            state: decide(activity, is_serving(&frames)),
+            state: decide(activity, serving),
             gil: holder == Some(thread.state),
             locals: Vec::new(),
             frames,
         }
     }
 
-    /// Frames by name, the outermost first, up to one that makes no sense.
-    fn frames(&mut self, thread: &RawThread) -> Vec<Frame> {
-        let mut named = Vec::with_capacity(thread.frames.len());
+    /// Frames by name, the outermost first, up to one that makes no sense; and whether they serve a request.
+    fn frames(&mut self, thread: &RawThread) -> (Vec<Arc<Frame>>, bool) {
+        let (mut named, mut serving) = (Vec::with_capacity(thread.frames.len()), false);
         for frame in &thread.frames {
             match self.codes.name(frame, &self.threads.layout, self.options.line) {
-                Named::As(frame) => named.push(frame),
+                Named::As(frame, serves) => {
+                    named.push(frame);
+                    serving |= serves;
+                }
                 Named::Hidden => {}
                 Named::Nonsense => {
                     self.threads.tally.torn += u64::from(!thread.torn);
@@ -184,7 +187,7 @@ impl SnapshotReader {
                 }
             }
         }
-        named
+        (named, serving)
     }
 
     /// Finds out who the threads of a sample are, and forgets those that have ended.
@@ -203,7 +206,13 @@ impl SnapshotReader {
             nameless |= known.name.is_none() && (never || now.since(known.looked) > NAMELESS_TURN);
         }
         if self.known.len() > taken.threads.len() {
-            self.known.retain(|_, known| known.seen == sample);
+            self.known.retain(|_, known| {
+                let lives = known.seen == sample;
+                if let (false, Some(tid)) = (lives, known.outside) {
+                    self.kernel.forget(tid);
+                }
+                lives
+            });
         }
         if nameless && (self.named == Moment::default() || now.since(self.named) > NAMES_TURN) {
             self.named = now;

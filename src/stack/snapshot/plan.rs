@@ -23,7 +23,7 @@ const MOST_OTHERS: usize = 1024;
 const GAP: u64 = 512;
 const LONGEST_OTHER: u64 = 8192;
 /// After so many samples without use a piece is forgotten.
-const FORGOTTEN: u32 = 16;
+const FORGOTTEN: u32 = 32;
 
 /// A stretch of the data stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,82 +53,79 @@ pub(super) struct Plan {
     chunks: Vec<Chunk>,
     /// In order of address.
     others: Vec<Other>,
-    /// Number of the first piece of the first copy in the batch, and how many a copy has.
+    /// Stacks in a row that began with a generator.
+    pub(super) adrift: u32,
+    /// Numbers of its first piece and of its state in the batch.
     first: usize,
-    count: usize,
+    state_at: usize,
+    is_read: bool,
 }
 
 impl Plan {
     pub(super) const fn of(state: u64) -> Self {
-        Self { state, chunks: Vec::new(), others: Vec::new(), first: 0, count: 0 }
+        Self { state, chunks: Vec::new(), others: Vec::new(), adrift: 0, first: 0, state_at: 0, is_read: false }
     }
 
-    /// Adds two copies to a batch, the second in reverse: what changes fastest is read first and last.
+    /// Adds two copies to a batch, with the thread's state between them: the newest chunk is read just before it and just after, and
+    /// where its pointers lead (the C stack) comes next to it.
     pub(super) fn add_to(&mut self, batch: &mut Batch, layout: &Layout) {
         self.first = batch.len();
-        batch.add(self.state, layout.thread.length);
+        for other in &self.others {
+            batch.add(other.address, length_of(other));
+        }
+        for chunk in self.chunks.iter().rev() {
+            batch.add(chunk.address, chunk.length);
+        }
+        self.state_at = batch.add(self.state, layout.thread.length);
         for other in &self.others {
             batch.add(other.address, length_of(other));
         }
         for chunk in &self.chunks {
             batch.add(chunk.address, chunk.length);
         }
-        self.count = batch.len() - self.first;
-        for chunk in self.chunks.iter().rev() {
-            batch.add(chunk.address, chunk.length);
-        }
-        for other in self.others.iter().rev() {
-            batch.add(other.address, length_of(other));
-        }
-        batch.add(self.state, layout.thread.length);
+        self.is_read = true;
     }
 
     /// Adds the thread's state alone.
     pub(super) fn add_state_to(&mut self, batch: &mut Batch, layout: &Layout) {
-        self.first = batch.add(self.state, layout.thread.length);
-        self.count = 0;
+        self.state_at = batch.add(self.state, layout.thread.length);
+        self.first = self.state_at;
+        self.is_read = false;
     }
 
     /// Whether it was read whole.
     pub(super) const fn is_read(&self) -> bool {
-        self.count > 0
+        self.is_read
     }
 
-    /// The earlier and the later copy.
+    /// What was read before the thread's state, and what after it.
     pub(super) const fn copies<'a>(&self, batch: &'a Batch) -> [Pieces<'a>; 2] {
-        [Pieces::of(batch, self.first, self.count), Pieces::of(batch, self.first + self.count, self.count)]
+        let count = self.state_at - self.first;
+        [Pieces::of(batch, self.first, count), Pieces::of(batch, self.state_at + 1, count)]
     }
 
-    /// The thread's state as it was read last.
+    /// The thread's state as it was read.
     pub(super) fn state_in<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
-        batch.piece(if self.count == 0 { self.first } else { self.first + 2 * self.count - 1 })
+        batch.piece(self.state_at)
     }
 
-    /// The thread's state as it was read first.
-    pub(super) fn first_state_in<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
-        batch.piece(self.first)
-    }
-
-    /// Learns from a read, given the pieces that were of use in it: forgets those that were not there or of no use for long, and
-    /// measures the newest chunk. `false` when the chunks are not what they were.
+    /// Learns from a read, given the later pieces that were of use in it: forgets those that were not there or of no use for long,
+    /// and measures the newest chunk. `false` when the chunks are not what they were.
     pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
-        let (first, last) = (self.first, self.first + 2 * self.count - 1);
+        let (first, later) = (self.first, self.state_at + 1);
+        let newest = later + self.others.len();
         for number in touched {
-            let place =
-                if *number < first + self.count { number.checked_sub(first) } else { last.checked_sub(*number) };
-            if let Some(other) =
-                place.and_then(|place| place.checked_sub(1)).and_then(|place| self.others.get_mut(place))
-            {
+            if let Some(other) = number.checked_sub(later).and_then(|place| self.others.get_mut(place)) {
                 other.unused = 0;
             }
         }
-        let mut number = first;
+        let mut place = 0;
         self.others.retain_mut(|other| {
-            number += 1;
+            let there = batch.piece(first + place).is_some() && batch.piece(later + place).is_some();
+            place += 1;
             other.unused += 1;
-            other.unused <= FORGOTTEN && batch.piece(number).is_some()
+            other.unused <= FORGOTTEN && there
         });
-        let newest = first + self.count - self.chunks.len();
         let Some((chunk, top)) = self.state_in(batch).and_then(|state| stack_of(state, layout)) else {
             return false;
         };
@@ -184,7 +181,6 @@ impl Plan {
         copied: &Pieces<'_>,
         missing: u64,
     ) -> Option<()> {
-        self.refresh(memory, layout)?;
         let mut bytes = vec![0; layout.frame.length];
         let (mut next, mut fetched) = (missing, 0);
         for _ in 0..MOST_FRAMES {
@@ -196,6 +192,9 @@ impl Plan {
             } else {
                 memory.read(next, &mut bytes)?;
                 fetched += 1;
+                if !layout.frame.can_be(&bytes) {
+                    return None;
+                }
                 if !self.has(next, layout.frame.length) {
                     self.remember(next, layout.frame.length);
                 }

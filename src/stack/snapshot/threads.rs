@@ -11,6 +11,8 @@ use super::plan::{Current, Plan, current};
 
 /// How often a sample is begun anew, for whatever reason.
 const TRIES: u32 = 8;
+/// After so many stacks in a row that began with a generator one is believed: C code can run it without any other frame.
+const ADRIFT: u32 = 100;
 /// Bytes that are read at once; 32 threads with the deepest stacks.
 const LONGEST_READ: usize = 64 << 20;
 /// Threads that are followed; py-spy has the same limit.
@@ -66,7 +68,7 @@ pub(super) struct Threads {
     pub(super) layout: Layout,
     plans: Vec<Plan>,
     batch: Batch,
-    walks: [Walk; 2],
+    walk: Walk,
     touched: Vec<usize>,
     pub(super) tally: Tally,
 }
@@ -87,7 +89,7 @@ impl Threads {
             layout,
             plans: Vec::new(),
             batch: Batch::default(),
-            walks: [Walk::default(), Walk::default()],
+            walk: Walk::default(),
             touched: Vec::new(),
             tally: Tally::default(),
         }
@@ -106,7 +108,9 @@ impl Threads {
             self.tally.reads += 1;
             match self.list(memory)? {
                 Listed::Same => listed = true,
-                Listed::New => continue,
+                Listed::New => {
+                    continue;
+                }
             }
             taken.holder = self.holder();
             taken.generation = self.layout.generation.and_then(|_| word(self.batch.piece(2)?, 0));
@@ -246,63 +250,48 @@ impl Threads {
     /// What the batch says of one thread.
     fn judge(&mut self, memory: &mut Memory, place: usize) -> Verdict {
         let plan = &mut self.plans[place];
-        self.touched.clear();
         let mut thread = RawThread { state: plan.state, torn: true, ..RawThread::default() };
-        let copies = plan.copies(&self.batch);
-        let state = [plan.first_state_in(&self.batch), plan.state_in(&self.batch)];
-        let [Some(earlier), Some(later)] = state else {
+        let Some(state) = plan.state_in(&self.batch).filter(|_| plan.is_read()) else {
             return Verdict::Again;
         };
-        if !plan.is_read() {
-            return Verdict::Again;
-        }
-        thread.ident = word(later, self.layout.thread.ident).unwrap_or(0);
-        thread.kernel_id = word(later, self.layout.thread.kernel_id).unwrap_or(0);
-        let mut missing = None;
-        for ((pieces, state), walk) in copies.iter().zip([earlier, later]).zip(&mut self.walks) {
-            match current(pieces, state, &self.layout, &mut self.touched) {
-                Current::Frame(frame) => {
-                    match walk.follow(pieces, frame, &self.layout.frame) {
-                        End::Whole => {}
-                        End::Missing(address) => missing = Some((address, None)),
-                        // It says nothing, but that the plan may be out of date.
-                        End::Nonsense => {
-                            let _ = plan.refresh(memory, &self.layout);
-                            return Verdict::Torn(thread);
-                        }
-                    }
-                    self.touched.extend(&walk.pieces);
-                }
-                Current::Missing(address, length) => missing = Some((address, Some(length))),
-                Current::Unknown => return Verdict::Again,
-            }
-        }
-        if !plan.learn(&self.batch, &self.layout, &self.touched) {
-            let known = plan.refresh(memory, &self.layout).is_some();
-            if missing.is_some() && known {
+        thread.ident = word(state, self.layout.thread.ident).unwrap_or(0);
+        thread.kernel_id = word(state, self.layout.thread.kernel_id).unwrap_or(0);
+        let [earlier, later] = plan.copies(&self.batch);
+        self.touched.clear();
+        let found = match current(&later, state, &self.layout, &mut self.touched) {
+            Current::Frame(frame) => self.walk.follow(&later, frame, &self.layout.frame),
+            Current::Missing(address, length) => {
+                plan.learn(&self.batch, &self.layout, &self.touched);
+                plan.remember(address, length);
                 return Verdict::Again;
             }
+            Current::Unknown => return Verdict::Again,
+        };
+        self.touched.extend(&self.walk.pieces);
+        let moved = !plan.learn(&self.batch, &self.layout, &self.touched);
+        if moved && plan.refresh(memory, &self.layout).is_some() && found != End::Whole {
+            return Verdict::Again;
         }
-        match missing {
-            Some((address, Some(length))) => {
-                plan.remember(address, length);
-                Verdict::Again
+        match found {
+            End::Whole if self.walk.adrift && plan.adrift < ADRIFT => {
+                // A generator is resumed by another frame, and forgets it when it yields.
+                plan.adrift += 1;
+                Verdict::Torn(thread)
             }
-            Some((address, None)) => match plan.fetch(memory, &self.layout, &copies[1], address) {
+            End::Whole => {
+                plan.adrift = if self.walk.adrift { plan.adrift } else { 0 };
+                let agreed = self.walk.confirmed(&earlier, &self.layout.frame);
+                let certain = if agreed.whole { self.walk.frames.len() } else { agreed.frames };
+                thread.frames.extend(self.walk.frames.iter().rev().take(certain));
+                thread.torn = !agreed.whole;
+                if agreed.whole { Verdict::Whole(thread) } else { Verdict::Torn(thread) }
+            }
+            End::Missing(address) => match plan.fetch(memory, &self.layout, &later, address) {
                 Some(()) => Verdict::Again,
                 None => Verdict::Torn(thread),
             },
-            None => self.compare(thread),
+            End::Nonsense => Verdict::Torn(thread),
         }
-    }
-
-    /// What walks that both ended come to.
-    fn compare(&mut self, mut thread: RawThread) -> Verdict {
-        let [earlier, later] = &self.walks;
-        let agreed = earlier.agreed(later);
-        thread.frames.extend(later.frames.iter().rev().take(agreed.frames));
-        thread.torn = !agreed.whole;
-        if agreed.whole { Verdict::Whole(thread) } else { Verdict::Torn(thread) }
     }
 }
 

@@ -108,8 +108,8 @@ struct Found {
 }
 
 /// Whether a caller is one that the callee's name allows.
-fn is_legal(caller: &str, callee: &Frame) -> bool {
-    let Some((_, legal)) = callee.function.split_once("__from_") else {
+fn is_legal(caller: &str, called: &Frame) -> bool {
+    let Some((_, legal)) = called.function.split_once("__from_") else {
         return true;
     };
     let caller = caller.rsplit('.').find(|part| !part.starts_with('<')).unwrap_or(caller);

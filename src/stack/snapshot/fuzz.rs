@@ -124,7 +124,7 @@ fn case(seed: u64) -> (u64, usize) {
     let mut dice = Dice(mix(seed));
     let interpreter = BASE + 0x100;
     let found = |minor| Found { version: (3, minor), interpreter, gil: BASE + 0x40, inside: false };
-    let layout = if seed % 2 == 0 { v3_11(found(11)) } else { v3_12(found(12)) };
+    let layout = if seed.is_multiple_of(2) { v3_11(found(11)) } else { v3_12(found(12)) };
     let mut bytes = if dice.below(8) == 0 {
         (0..SIZE / 8).flat_map(|_| (BASE + dice.below(SIZE as u64 / 8) * 8).to_ne_bytes()).collect()
     } else {

@@ -304,6 +304,7 @@ impl Watch {
             events: self.events.clone(),
             counters: Arc::clone(&self.counters),
             cost: Cost::of_new_thread(Arc::clone(&self.counters)),
+            kept: Vec::new(),
         };
         // The recorder must know the process before its first stacks come.
         let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };

@@ -12,7 +12,7 @@ use crate::process::tree::ProcessTree;
 use crate::recording::file::RecordingFile;
 use crate::recording::{Mode, Run, rate_reached};
 use crate::sampler::{Options, Outcome, Sampler, StartError};
-use crate::stack;
+use crate::stack::Opening;
 use crate::stop::{Stop, StopReason};
 use crate::ui::Ui;
 
@@ -45,8 +45,8 @@ pub(super) fn run(wish: &Attach) -> Result<(), Problem> {
 
     let tree = ProcessTree::new(roots, wish.follow);
     let options = Options { run, duration: wish.duration, file };
-    let reading = wish.reading;
-    let opener = Box::new(move |pid| stack::open(pid, reading, clock));
+    let mut opening = Opening::new(wish.reading, clock);
+    let opener = Box::new(move |pid| opening.open(pid));
     let sampler = Sampler::start(tree, opener, options, clock, &stop).map_err(|error| {
         // Nothing was recorded, and the next try may want the name.
         wish.recording.as_deref().map(std::fs::remove_file);

@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::report::load::LoadReport;
 use crate::report::whole::Whole;
 use crate::sampler::{self, Sampler, StartError};
-use crate::stack;
+use crate::stack::Opening;
 use crate::stop::Stop;
 use crate::ui::{Ui, Verbosity};
 
@@ -108,8 +108,8 @@ fn sample(
     clock: Clock,
     stop: &Stop,
 ) -> Result<Sampler, StartError> {
-    let reading = wish.reading;
-    let opener = Box::new(move |pid| stack::open(pid, reading, clock));
+    let mut opening = Opening::new(wish.reading, clock);
+    let opener = Box::new(move |pid| opening.open(pid));
     Sampler::start(ProcessTree::new(roots, wish.follow), opener, options, clock, stop)
 }
 

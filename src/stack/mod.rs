@@ -14,7 +14,7 @@ mod state;
 
 use std::time::Duration;
 
-pub use open::{Reader, open};
+pub use open::{Opening, Reader, open};
 
 use crate::recording::{Mode, ThreadStack};
 

@@ -8,33 +8,34 @@ use std::sync::Arc;
 use super::{Refused, SnapshotReader};
 use crate::recording::{Frame, ThreadStack};
 use crate::stack::StackReader;
+use crate::stack::pyspy::PySpyReader;
 
 /// How often the two readers are compared, if they do not agree at once.
 const TRIES: usize = 20;
 
 impl SnapshotReader {
-    /// The reader, once it has agreed with py-spy.
-    pub(super) fn checked(mut self) -> Result<Self, Box<Refused>> {
+    /// Compares itself with py-spy's reader, and gives that back: as it is once they have agreed, with the reason if they do not.
+    pub(super) fn check(&mut self, mut spy: PySpyReader) -> Result<PySpyReader, Box<Refused>> {
         let mut why = None;
         for _ in 0..TRIES {
-            match self.compare() {
-                Ok(true) => return Ok(self),
+            match self.compare(&mut spy) {
+                Ok(true) => return Ok(spy),
                 // Nothing stood still for long enough.
                 Ok(false) => {}
                 Err(difference) => why = Some(difference),
             }
         }
         match why {
-            Some(why) => Err(Refused::of(self.spy, why)),
+            Some(why) => Err(Refused::of(spy, why)),
             // Code objects that call themselves so and strings where they belong are proof too, only a weaker one.
-            None => Ok(self),
+            None => Ok(spy),
         }
     }
 
     /// Whether the readers agree, as far as anything can be compared; an error tells the difference.
-    fn compare(&mut self) -> Result<bool, String> {
+    fn compare(&mut self, spy: &mut PySpyReader) -> Result<bool, String> {
         let before = self.read().map_err(|error| error.to_string())?;
-        let theirs = self.spy.read().map_err(|error| error.to_string())?;
+        let theirs = spy.read().map_err(|error| error.to_string())?;
         let after = self.read().map_err(|error| error.to_string())?;
         let of = |stacks: &[ThreadStack], ident| stacks.iter().find(|stack| stack.ident == ident).cloned();
         let mut compared = theirs.is_empty() && before.is_empty();

@@ -96,6 +96,11 @@ impl CodeCache {
         }
     }
 
+    /// Whether the process has files of its own.
+    pub(super) const fn has_root(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// Makes sure that what is known of the codes of these frames is true now.
     pub(super) fn settle<'a>(
         &mut self,

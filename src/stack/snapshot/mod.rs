@@ -35,22 +35,38 @@ use crate::recording::{Frame, ThreadStack};
 
 /// Between two looks at the names of threads.
 const NAMES_TURN: Duration = Duration::from_millis(200);
-/// Between two looks for the name of a thread that had none.
+/// Between two looks for the name of a thread that had none, at first and at most.
 const NAMELESS_TURN: Duration = Duration::from_secs(1);
+const NAMELESS_LONGEST: Duration = Duration::from_secs(30);
 /// So often it is asked whether the process runs the same program still, even though nothing looks otherwise.
 const IMAGE_TURN: u64 = 64;
 
 /// Reads one process by snapshots.
 pub struct SnapshotReader {
-    spy: PySpyReader,
+    python: String,
+    /// Attached when it is needed in a process that was forked from one that is known.
+    spy: Option<PySpyReader>,
+    pid: i32,
     memory: Memory,
     threads: Threads,
     codes: CodeCache,
     kernel: OsThreads,
     known: HashMap<(u64, u64), Known>,
+    /// Names that threads of the parent had, by ident: the thread that forked is in the child too.
+    inherited: Option<HashMap<u64, String>>,
     named: Moment,
     options: Options,
     clock: Clock,
+}
+
+/// What a process has in common with those that are forked from it.
+#[derive(Clone, Debug)]
+pub struct Kin {
+    layout: Layout,
+    python: String,
+    /// Whether it has files of its own.
+    inside: bool,
+    names: HashMap<u64, String>,
 }
 
 /// Why a process is not read by snapshots, and the reader that can do it otherwise.
@@ -72,8 +88,9 @@ struct Known {
     /// The kernel's id of it in pyperf's pid namespace.
     outside: Option<i32>,
     name: Option<String>,
-    /// When its name was looked for.
-    looked: Moment,
+    /// When its name is to be looked for, and how long after that once more.
+    look: Moment,
+    pause: Duration,
     /// The sample that it was in last.
     seen: u64,
 }
@@ -95,25 +112,73 @@ impl SnapshotReader {
             Ok(layout) => layout,
             Err(why) => return Err(Refused::of(spy, why.to_string())),
         };
-        let root = found.inside.then(|| PathBuf::from(format!("/proc/{pid}/root")));
-        let reader = Self {
-            spy,
+        let python = spy.version();
+        let mut reader = Self::over(pid, memory, layout, found.inside, python, options, clock);
+        match reader.check(spy) {
+            Ok(spy) => {
+                reader.spy = Some(spy);
+                reader.look_for_names(clock.now());
+                Ok(reader)
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// A reader of a process that was forked from a known one and runs the same program: nothing is looked for again, as its
+    /// addresses are its parent's. `None` when they are not.
+    #[must_use]
+    pub fn inherit(pid: i32, kin: &Kin, options: Options, clock: Clock) -> Option<Self> {
+        let memory = Memory::of(pid).ok()?;
+        let (layout, python) = (kin.layout.clone(), kin.python.clone());
+        let mut reader = Self::over(pid, memory, layout, kin.inside, python, options, clock);
+        reader.inherited = Some(kin.names.clone());
+        let proof = reader.read().ok()?;
+        // A thread that starts later can have the ident of one that only the parent has.
+        reader.inherited = Some(HashMap::new());
+        (reader.threads.tally.torn == 0 && proof.iter().any(|thread| !thread.frames.is_empty())).then_some(reader)
+    }
+
+    /// What a process that is forked from this one will have in common with it.
+    #[must_use]
+    pub fn kin(&self) -> Kin {
+        let names = self.known.iter().filter_map(|((ident, _), known)| Some((*ident, known.name.clone()?)));
+        Kin {
+            layout: self.threads.layout.clone(),
+            python: self.python.clone(),
+            inside: self.codes.has_root(),
+            names: names.collect(),
+        }
+    }
+
+    fn over(
+        pid: i32,
+        memory: Memory,
+        layout: Layout,
+        inside: bool,
+        python: String,
+        options: Options,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            python,
+            spy: None,
+            pid,
             memory,
             threads: Threads::of(layout),
-            codes: CodeCache::new(root),
+            codes: CodeCache::new(inside.then(|| PathBuf::from(format!("/proc/{pid}/root")))),
             kernel: OsThreads::new(pid),
             known: HashMap::new(),
+            inherited: None,
             named: Moment::default(),
             options,
             clock,
-        };
-        reader.checked()
+        }
     }
 
     /// The version of the interpreter, such as `3.11.7`.
     #[must_use]
     pub fn version(&self) -> String {
-        self.spy.version()
+        self.python.clone()
     }
 
     /// Which line of a function it reports.
@@ -197,13 +262,14 @@ impl SnapshotReader {
         for thread in &taken.threads {
             let known = self.known.entry((thread.ident, thread.kernel_id)).or_insert_with(|| Known {
                 outside: i32::try_from(thread.kernel_id).ok().and_then(|own| self.kernel.outside(own)),
-                name: None,
-                looked: Moment::default(),
+                name: self.inherited.as_ref().and_then(|names| names.get(&thread.ident).cloned()),
+                // Without py-spy at hand there is no hurry: most threads of a fork get their names from its parent.
+                look: if self.spy.is_some() { now } else { now + NAMELESS_TURN },
+                pause: NAMELESS_TURN,
                 seen: sample,
             });
             known.seen = sample;
-            let never = known.looked == Moment::default();
-            nameless |= known.name.is_none() && (never || now.since(known.looked) > NAMELESS_TURN);
+            nameless |= known.name.is_none() && known.look <= now;
         }
         if self.known.len() > taken.threads.len() {
             self.known.retain(|_, known| {
@@ -216,11 +282,19 @@ impl SnapshotReader {
         }
         if nameless && (self.named == Moment::default() || now.since(self.named) > NAMES_TURN) {
             self.named = now;
-            let names = self.spy.thread_names();
-            for ((ident, _), known) in &mut self.known {
-                known.name = names.get(ident).cloned().or(known.name.take());
-                known.looked = now;
-            }
+            self.look_for_names(now);
+        }
+    }
+
+    fn look_for_names(&mut self, now: Moment) {
+        if self.spy.is_none() {
+            self.spy = PySpyReader::attach(self.pid, self.options, self.clock).ok();
+        }
+        let names = self.spy.as_mut().map(PySpyReader::thread_names).unwrap_or_default();
+        for ((ident, _), known) in &mut self.known {
+            known.name = names.get(ident).cloned().or(known.name.take());
+            known.look = now + known.pause;
+            known.pause = (known.pause * 2).min(NAMELESS_LONGEST);
         }
     }
 }

@@ -107,14 +107,14 @@ struct Found {
     cpu: Duration,
 }
 
-/// Whether a caller is one that the callee's name allows.
-fn is_legal(caller: &str, called: &Frame) -> bool {
+/// Whether a function may be called from the one above it, by its name.
+fn is_legal(above: &str, called: &Frame) -> bool {
     let Some((_, legal)) = called.function.split_once("__from_") else {
         return true;
     };
-    let caller = caller.rsplit('.').find(|part| !part.starts_with('<')).unwrap_or(caller);
-    let caller = caller.trim_matches('_').split("__").next().unwrap_or_default();
-    legal.split('_').any(|legal| caller == legal)
+    let above = above.rsplit('.').find(|part| !part.starts_with('<')).unwrap_or(above);
+    let above = above.trim_matches('_').split("__").next().unwrap_or_default();
+    legal.split('_').any(|legal| above == legal)
 }
 
 fn watch(reader: &mut dyn StackReader, samples: u64, pause: &Stop) -> Found {

@@ -153,9 +153,13 @@ impl Threads {
             .into_iter()
             .filter(|thread| !thread.frames.is_empty() && self.plans.iter().any(|plan| plan.state == thread.state));
         let kept: Vec<RawThread> = kept.collect();
-        self.tally.torn += kept.len() as u64;
-        self.tally.lost += missing.saturating_sub(kept.len()) as u64;
+        let count = kept.len();
+        self.tally.torn += count as u64;
         taken.threads.extend(kept);
+        // If nothing is left the whole sample counts as unreadable.
+        if !taken.threads.is_empty() {
+            self.tally.lost += missing.saturating_sub(count) as u64;
+        }
     }
 
     /// Threads in the order of the interpreter's list.
@@ -301,4 +305,115 @@ enum Listed {
     Same,
     /// There are others.
     New,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::pyspy::Found;
+    use crate::stack::snapshot::layout::v3_12;
+
+    const INTERPRETER: u64 = 0x10000;
+    const STATE: u64 = 0x20000;
+    const CHUNK: u64 = 0x30000;
+
+    /// A frame of one size in the chunk: number, code, and whether its own code runs.
+    type Shown = (u64, u64, bool);
+
+    fn place(number: u64) -> u64 {
+        CHUNK + 24 + number * 0x80
+    }
+
+    /// What the chunk shows with these frames; a frame's caller is the one of the number before.
+    fn chunk(frames: &[Shown]) -> Vec<u8> {
+        let mut bytes = vec![0; 0x4000];
+        let mut put = |at: u64, value: u64| {
+            let at = usize::try_from(at - CHUNK).expect("in the chunk");
+            bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+        };
+        put(CHUNK + 8, 0x4000);
+        for (number, code, runs) in frames {
+            let at = place(*number);
+            put(at, *code);
+            put(at + 8, if *number == 0 { 0 } else { place(number - 1) });
+            put(at + 56, code + 192);
+            put(at + 64, if *runs { 0xffff_ffff } else { 3 });
+        }
+        bytes
+    }
+
+    /// A process of one thread that shows one chunk before its state is read and another after it.
+    fn process(current: u64, before: &[Shown], after: &[Shown]) -> (Threads, Memory) {
+        let (before, after) = (chunk(before), chunk(after));
+        let mut state_read = false;
+        let memory = Memory::made(Box::new(move |address, bytes| {
+            let word = |value: u64| value.to_ne_bytes().to_vec();
+            let held: Vec<u8> = match address {
+                STATE => {
+                    state_read = true;
+                    let mut state = vec![0; bytes.len()];
+                    let mut put = |at: usize, value: u64| state[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+                    put(16, INTERPRETER);
+                    put(56, STATE + 0x200);
+                    put(232, CHUNK);
+                    put(240, CHUNK + 0x400);
+                    state
+                }
+                0x20200 => word(place(current)),
+                0x10048 => {
+                    // The head of the list begins every read.
+                    state_read = false;
+                    word(STATE)
+                }
+                CHUNK.. => {
+                    let image = if state_read { &after } else { &before };
+                    let from = usize::try_from(address - CHUNK).expect("small");
+                    image.get(from..from + bytes.len()).unwrap_or_default().to_vec()
+                }
+                _ => vec![0; bytes.len()],
+            };
+            held.get(..bytes.len()).map(|held| bytes.copy_from_slice(held)).is_some()
+        }));
+        let found = Found { version: (3, 12), interpreter: INTERPRETER, gil: 0, inside: false };
+        (Threads::of(v3_12(found)), memory)
+    }
+
+    fn codes(current: u64, before: &[Shown], after: &[Shown]) -> (Vec<u64>, u64) {
+        let (mut threads, mut memory) = process(current, before, after);
+        let taken = threads.take(&mut memory).expect("something is certain");
+        (taken.threads[0].frames.iter().map(|frame| frame.code).collect(), threads.tally.torn)
+    }
+
+    const MAIN: u64 = 0x1000;
+    const ONE: u64 = 0x2000;
+    const TWO: u64 = 0x3000;
+    const LEAF: u64 = 0x4000;
+
+    #[test]
+    fn what_stands_still_is_whole() {
+        let shown = [(0, MAIN, false), (1, ONE, false), (2, LEAF, true)];
+        assert_eq!(codes(2, &shown, &shown), (vec![MAIN, ONE, LEAF], 0));
+    }
+
+    #[test]
+    fn a_callee_that_came_or_went_meanwhile_tears_nothing() {
+        let (short, long) = ([(0, MAIN, true)], [(0, MAIN, false), (1, ONE, true)]);
+        assert_eq!(codes(1, &short, &long), (vec![MAIN, ONE], 0));
+        assert_eq!(codes(0, &long, &short), (vec![MAIN], 0));
+    }
+
+    #[test]
+    fn a_stale_frame_under_a_new_caller_is_never_shown() {
+        let before = [(0, MAIN, false), (1, ONE, false), (2, LEAF, true)];
+        // The caller is another now, and the leaf what its predecessor left behind.
+        let after = [(0, MAIN, false), (1, TWO, true), (2, LEAF, false)];
+        assert_eq!(codes(2, &before, &after), (vec![MAIN], 1));
+    }
+
+    #[test]
+    fn a_new_caller_with_a_callee_that_runs_is_believed() {
+        let before = [(0, MAIN, false), (1, ONE, false), (2, LEAF, true)];
+        let after = [(0, MAIN, false), (1, TWO, false), (2, LEAF, true)];
+        assert_eq!(codes(2, &before, &after), (vec![MAIN, TWO, LEAF], 0));
+    }
 }

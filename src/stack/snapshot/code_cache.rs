@@ -45,6 +45,7 @@ pub(super) struct CodeCache {
     /// The root directory of a process that has files of its own.
     root: Option<PathBuf>,
     short: HashMap<String, Option<String>>,
+    /// The number of deaths of the present sample.
     generation: Option<u64>,
     stretches: usize,
     reader: Reader,
@@ -59,6 +60,8 @@ struct Entry {
     code: Option<Code>,
     short_file: Option<String>,
     checked: Moment,
+    /// The number of deaths when it was checked.
+    generation: Option<u64>,
     /// Whether the function stands around a request.
     serves: bool,
     /// A frame for each line that was seen, in no order: there are few.
@@ -110,33 +113,24 @@ impl CodeCache {
         generation: Option<u64>,
         now: Moment,
     ) {
-        let deaths = generation.is_none() || generation != self.generation;
-        self.generation = generation;
         self.doubtful.clear();
         for frame in frames {
-            let believed = self.entries.get(&frame.code).is_some_and(|entry| {
-                // The number of deaths was read with the frames, so what was checked later is checked again.
-                generation.is_some() && !deaths || generation.is_none() && now.since(entry.checked) < BELIEVED
+            let believed = self.entries.get(&frame.code).is_some_and(|entry| match generation {
+                // It was read with the frames, so a death after that is seen with the next sample.
+                Some(_) => entry.generation == generation,
+                None => now.since(entry.checked) < BELIEVED,
             });
             if !believed {
                 self.doubtful.push(frame.code);
             }
         }
-        if deaths && generation.is_some() {
-            self.expire();
-        }
         if self.doubtful.is_empty() {
             return;
         }
+        self.generation = generation;
         self.doubtful.sort_unstable();
         self.doubtful.dedup();
         self.look(memory, layout, now);
-    }
-
-    /// After a death any code may be another one: what is not in this sample is forgotten.
-    fn expire(&mut self) {
-        let doubtful = &self.doubtful;
-        self.entries.retain(|address, _| doubtful.binary_search(address).is_ok() || doubtful.contains(address));
     }
 
     /// Compares entries with memory, and reads those that are new.
@@ -158,6 +152,7 @@ impl CodeCache {
                 Some(print) if self.entries.get(&address).is_some_and(|entry| entry.print == print) => {
                     if let Some(entry) = self.entries.get_mut(&address) {
                         entry.checked = now;
+                        entry.generation = self.generation;
                     }
                 }
                 Some(print) if self.is_code(memory, print.kind()) => self.insert(memory, layout, address, print, now),
@@ -173,7 +168,8 @@ impl CodeCache {
         let short_file = code.as_ref().and_then(|code| self.shorten(&code.file));
         let code = code.map(|code| Code { file: cut(code.file), ..code });
         self.stretches += code.as_ref().map_or(0, |code| code.lines.len());
-        let mut entry = Entry { print, code, short_file, checked: now, serves: false, frames: Vec::new() };
+        let generation = self.generation;
+        let mut entry = Entry { print, code, short_file, checked: now, generation, serves: false, frames: Vec::new() };
         entry.serves = entry.frame(print.first_line()).is_some_and(|frame| is_of_request(&frame));
         self.entries.insert(address, entry);
     }

@@ -106,11 +106,10 @@ impl Threads {
         for _ in 0..TRIES {
             self.read(memory, &done);
             self.tally.reads += 1;
-            match self.list(memory)? {
-                Listed::Same => listed = true,
-                Listed::New => {
-                    continue;
-                }
+            match self.list(memory) {
+                Ok(Listed::Same) => listed = true,
+                Ok(Listed::New) | Err(Failure::Unstable) => continue,
+                Err(Failure::NotThere) => return Err(Failure::NotThere),
             }
             taken.holder = self.holder();
             taken.generation = self.layout.generation.and_then(|_| word(self.batch.piece(2)?, 0));
@@ -148,7 +147,7 @@ impl Threads {
 
     /// Takes what is certain of threads that changed in every try.
     fn settle(&mut self, taken: &mut Taken, partial: Vec<RawThread>) {
-        let missing = self.plans.len() - taken.threads.len();
+        let missing = self.plans.len().saturating_sub(taken.threads.len());
         let kept = partial
             .into_iter()
             .filter(|thread| !thread.frames.is_empty() && self.plans.iter().any(|plan| plan.state == thread.state));
@@ -219,8 +218,9 @@ impl Threads {
                 }
             };
             if word(state, self.layout.thread.interp) != Some(self.layout.interpreter) {
+                // Freed, and something else since.
                 if order.is_empty() {
-                    return Err(Failure::NotThere);
+                    return Err(Failure::Unstable);
                 }
                 break;
             }

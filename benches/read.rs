@@ -12,7 +12,7 @@ use py_spy::config::LockingStrategy;
 use pyperf::clock::Clock;
 use pyperf::recording::Mode;
 use pyperf::stack::pyspy::PySpyReader;
-use pyperf::stack::{Line, Options, StackReader};
+use pyperf::stack::{By, Line, Options, StackReader};
 
 const SLEEPER: &str = "
 import time
@@ -54,7 +54,7 @@ fn read(criterion: &mut Criterion) {
         ("non-blocking", Mode::NonBlocking, LockingStrategy::NonBlocking),
         ("blocking", Mode::Blocking, LockingStrategy::Lock),
     ] {
-        let options = Options { mode, line: Line::Current, locals: 0 };
+        let options = Options { mode, line: Line::Current, locals: 0, by: By::PySpy };
         let mut ours = PySpyReader::attach(sleeper.pid(), options, Clock::start()).expect("readable");
         group.bench_function(format!("pyperf, {name}"), |bencher| {
             bencher.iter(|| black_box(ours.read().expect("readable")));

@@ -10,14 +10,15 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyperf::clock::Clock;
 use pyperf::process::tree::{Follow, ProcessTree};
 use pyperf::recording::{Run, State, ThreadStack};
 use pyperf::report::{Format, Report};
-use pyperf::sampler::{Opened, Options, Sampler};
-use pyperf::stack::{ReadError, StackReader};
+use pyperf::sampler::{Options, Sampler};
+use pyperf::stack::{ReadError, Reader, StackReader};
 use pyperf::stop::{Stop, StopReason};
 use shared::{SAMPLES, STACKS, frames, run, view};
 
@@ -32,7 +33,7 @@ impl StackReader for ManyThreads {
         self.reads += 1;
         let thread = |ident: u32| ThreadStack {
             ident: ident.into(),
-            frames: frames((self.reads * 100 + ident) % STACKS),
+            frames: frames((self.reads * 100 + ident) % STACKS).into_iter().map(Arc::new).collect(),
             state: State::Running,
             gil: true,
             ..ThreadStack::default()
@@ -56,7 +57,8 @@ fn stop_to_file(file: &Path) -> Duration {
     let sleep = "import time; time.sleep(3600)";
     let sleeper = Sleeper(Command::new("python3").args(["-c", sleep]).spawn().expect("python3 starts"));
     let tree = ProcessTree::new(vec![sleeper.0.id().cast_signed()], Follow::RootsOnly);
-    let opener = Box::new(|_| Ok(Opened { reader: Box::new(ManyThreads::default()), python: "3.11.7".into() }));
+    let opener =
+        Box::new(|_| Ok(Reader { stacks: Box::new(ManyThreads::default()), python: "3.11.7".into(), instead: None }));
     let (clock, stop) = (Clock::start(), Stop::default());
     let options = Options { run: Run { rate: 2000, ..run() }, duration: None, file: None };
     let sampler = Sampler::start(tree, opener, options, clock, &stop).expect("it starts");

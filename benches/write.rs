@@ -12,6 +12,7 @@ mod shared;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyperf::clock::{Clock, Moment};
@@ -19,8 +20,8 @@ use pyperf::process::tree::{Follow, ProcessTree};
 use pyperf::recording::file::RecordingFile;
 use pyperf::recording::traffic::log::{Batch, RequestRow, UserRow, UserState};
 use pyperf::recording::{Recording, Run, State, ThreadStack};
-use pyperf::sampler::{Opened, Options, Pace, Sampler};
-use pyperf::stack::{ReadError, StackReader};
+use pyperf::sampler::{Options, Pace, Sampler};
+use pyperf::stack::{ReadError, Reader, StackReader};
 use pyperf::stop::{Stop, StopReason};
 use rusqlite::Connection;
 use shared::{STACKS, frames, run};
@@ -42,7 +43,7 @@ impl StackReader for Threads {
         self.reads += 1;
         let thread = |ident: u32| ThreadStack {
             ident: ident.into(),
-            frames: frames((self.reads * self.count + ident) % STACKS),
+            frames: frames((self.reads * self.count + ident) % STACKS).into_iter().map(Arc::new).collect(),
             state: State::Running,
             gil: true,
             ..ThreadStack::default()
@@ -124,7 +125,7 @@ fn sampled(processes: usize, threads: u32, way: Written, path: &Path) -> Recordi
     let sleepers: Vec<Sleeper> = (0..processes).map(|_| Sleeper::start()).collect();
     let pids = sleepers.iter().map(|sleeper| sleeper.0.id().cast_signed()).collect();
     let opener = Box::new(move |_| {
-        Ok(Opened { reader: Box::new(Threads { count: threads, reads: 0 }), python: "3.11.7".into() })
+        Ok(Reader { stacks: Box::new(Threads { count: threads, reads: 0 }), python: "3.11.7".into(), instead: None })
     });
     let (clock, stop) = (Clock::start(), Stop::default());
     let run = Run { rate: RATE, ..run() };

@@ -73,6 +73,10 @@ pub(super) struct TargetArgs {
     /// Never stop the process (the default)
     #[arg(long, conflicts_with = "blocking")]
     pub(super) nonblocking: bool,
+
+    /// Who reads the stacks when the process is not stopped: snapshots on `CPython` 3.11 and later, py-spy elsewhere
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) reader: ReaderArg,
 }
 
 #[derive(Debug, Args)]
@@ -401,6 +405,10 @@ pub(super) struct RunWithLoadArgs {
     #[arg(long, conflicts_with = "blocking")]
     pub(super) nonblocking: bool,
 
+    /// Who reads the stacks when the process is not stopped: snapshots on `CPython` 3.11 and later, py-spy elsewhere
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) reader: ReaderArg,
+
     /// Samples of each process per second
     #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub(super) rate: u32,
@@ -459,6 +467,16 @@ pub(super) struct ElsewhereArgs {
     pub(super) platform_opt: Vec<String>,
     #[arg(long, hide = true)]
     pub(super) count: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReaderArg {
+    /// Snapshots where they are possible, else py-spy
+    Auto,
+    /// Snapshots or nothing
+    Snapshot,
+    /// The py-spy library
+    Pyspy,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -7,8 +7,8 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{
-    AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, QuickArgs, ReportArgs, RunArgs,
-    RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
+    AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, QuickArgs, ReaderArg, ReportArgs,
+    RunArgs, RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
 };
 use super::processor::Processing;
 use crate::clock::{Clock, Moment};
@@ -21,7 +21,7 @@ use crate::recording::Mode;
 use crate::report::Format;
 use crate::report::load::Layout;
 use crate::scenario::load::Wanted as Script;
-use crate::stack::{Line, Options};
+use crate::stack::{By, Line, Options};
 use crate::ui::Verbosity;
 
 /// What the user wants done.
@@ -197,7 +197,7 @@ impl TryFrom<Cli> for Wish {
     fn try_from(cli: Cli) -> Result<Self, clap::Error> {
         Ok(match cli.command {
             Command::Attach(args) => Self::Attach(attach(args)?),
-            Command::Dump(args) => Self::Dump(dump(args)),
+            Command::Dump(args) => Self::Dump(dump(args)?),
             Command::Report(args) => Self::Report(render(args)?),
             Command::Run(args) => Self::Run(run(*args)?),
             Command::RunWithLoad(args) => Self::RunWithLoad(run_with_load(*args)?),
@@ -214,13 +214,14 @@ impl TryFrom<Cli> for Wish {
 fn attach(args: AttachArgs) -> Result<Attach, clap::Error> {
     let line = if args.function { Line::First } else { Line::Current };
     let follow = follow(&args.target);
+    let (mode, by) = mode(args.target.blocking, args.target.reader)?;
     let mut view = view(&args.view)?;
     view.selection.supervisors |= follow == Follow::RootsOnly;
     Ok(Attach {
         follow,
         rate: args.rate,
         duration: args.duration.and_then(|duration| duration.0),
-        reading: Options { mode: mode(&args.target), line, locals: 0 },
+        reading: Options { mode, line, locals: 0, by },
         output: args.output,
         format: format(args.view.format),
         view,
@@ -234,16 +235,22 @@ fn attach(args: AttachArgs) -> Result<Attach, clap::Error> {
     })
 }
 
-fn dump(args: DumpArgs) -> Dump {
-    Dump {
+fn dump(args: DumpArgs) -> Result<Dump, clap::Error> {
+    let (mode, by) = mode(args.target.blocking, args.target.reader)?;
+    if by == By::Snapshot && args.locals > 0 {
+        return Err(
+            Cli::command().error(ErrorKind::ArgumentConflict, "--locals needs py-spy: leave out --reader snapshot")
+        );
+    }
+    Ok(Dump {
         follow: follow(&args.target),
-        reading: Options { mode: mode(&args.target), line: Line::Current, locals: args.locals },
+        reading: Options { mode, line: Line::Current, locals: args.locals, by },
         json: args.json,
         wanted: match args.target.pid {
             Some(pid) => Wanted::Pid(pid),
             None => Wanted::All(args.target.name),
         },
-    }
+    })
 }
 
 fn render(args: ReportArgs) -> Result<Render, clap::Error> {
@@ -285,7 +292,7 @@ fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::Error> {
         return Err(Cli::command().error(ErrorKind::ValueValidation, "--lead is a number of seconds, 0 or more"));
     };
     let follow = if args.no_subprocesses { Follow::RootsOnly } else { Follow::Descendants };
-    let mode = if args.blocking { Mode::Blocking } else { Mode::NonBlocking };
+    let (mode, by) = mode(args.blocking, args.reader)?;
     let line = if args.function { Line::First } else { Line::Current };
     let mut view = view(&ViewArgs {
         format: args.format,
@@ -302,7 +309,7 @@ fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::Error> {
         wanted: args.pid.map(Wanted::Pid).or_else(|| args.name.map(Wanted::Name)),
         follow,
         rate: args.rate,
-        reading: Options { mode, line, locals: 0 },
+        reading: Options { mode, line, locals: 0, by },
         view,
         format: format(args.format),
         out: args.out,
@@ -452,8 +459,17 @@ const fn format(format: FormatArg) -> Format {
     }
 }
 
-const fn mode(target: &TargetArgs) -> Mode {
-    if target.blocking { Mode::Blocking } else { Mode::NonBlocking }
+fn mode(blocking: bool, reader: ReaderArg) -> Result<(Mode, By), clap::Error> {
+    match (blocking, reader) {
+        (true, ReaderArg::Snapshot) => {
+            Err(Cli::command()
+                .error(ErrorKind::ArgumentConflict, "--blocking is py-spy's: leave out --reader snapshot"))
+        }
+        (true, _) => Ok((Mode::Blocking, By::PySpy)),
+        (false, ReaderArg::Auto) => Ok((Mode::NonBlocking, By::Auto)),
+        (false, ReaderArg::Snapshot) => Ok((Mode::NonBlocking, By::Snapshot)),
+        (false, ReaderArg::Pyspy) => Ok((Mode::NonBlocking, By::PySpy)),
+    }
 }
 
 const fn follow(target: &TargetArgs) -> Follow {

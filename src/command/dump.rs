@@ -9,9 +9,8 @@ use crate::process::tree::ProcessTree;
 use crate::process::{ProcessId, Role};
 use crate::recording::ThreadStack;
 use crate::report::{DumpedProcess, dump_json, dump_text};
-use crate::stack::pyspy::PySpyReader;
 use crate::stack::request::proven_role;
-use crate::stack::{Options, StackReader};
+use crate::stack::{self, Options};
 use crate::ui::{Ui, Verbosity};
 
 /// Reads each process once and prints.
@@ -61,8 +60,8 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
 }
 
 fn read(id: ProcessId, options: Options, clock: Clock) -> Result<(String, Vec<ThreadStack>), String> {
-    let mut reader = PySpyReader::attach(id.pid, options, clock).map_err(|error| error.to_string())?;
+    let mut reader = stack::open(id.pid, options, clock).map_err(|error| error.to_string())?;
     // The first read makes the threads known, so that the second can look at what each was doing before and after.
-    let _ = reader.read();
-    Ok((reader.version(), reader.read().map_err(|error| error.to_string())?))
+    let _ = reader.stacks.read();
+    Ok((reader.python, reader.stacks.read().map_err(|error| error.to_string())?))
 }

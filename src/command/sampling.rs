@@ -5,8 +5,8 @@ use crate::problem::{Exit, Problem};
 use crate::process::access;
 use crate::process::tree::{Follow, ProcessTree};
 use crate::recording::{Mode, rate_reached};
-use crate::sampler::{self, Opened, Outcome, Sampler, StartError};
-use crate::stack::{Options, pyspy::PySpyReader};
+use crate::sampler::{self, Outcome, Sampler, StartError};
+use crate::stack::{Opening, Options};
 use crate::stop::{Stop, StopReason};
 use crate::ui::Ui;
 
@@ -35,10 +35,8 @@ pub(super) fn start(
     stop: &Stop,
 ) -> Result<Sampler, Problem> {
     let Target { roots, follow, reading, command } = target;
-    let opener = Box::new(move |pid| {
-        let reader = PySpyReader::attach(pid, reading, clock)?;
-        Ok(Opened { python: reader.version(), reader: Box::new(reader) })
-    });
+    let mut opening = Opening::new(reading, clock);
+    let opener = Box::new(move |pid| opening.open(pid));
     let started = Sampler::start(ProcessTree::new(roots, follow), opener, options, clock, stop);
     started.map_err(|error| refusal(command, reading.mode, error))
 }
@@ -67,6 +65,9 @@ pub(super) fn tell(ui: Ui, outcome: &Outcome, reason: Option<StopReason>) {
     }
     for (id, why) in &outcome.unread {
         ui.note(&format!("process {id} could not be read: {why}"));
+    }
+    for (id, why) in &outcome.instead {
+        ui.note(&format!("process {id} was read by py-spy, as no snapshots can be taken of it: {why}"));
     }
     let asked = outcome.recording.run.rate;
     let reached = rate_reached(asked, outcome.recording.reads, &outcome.recording.losses);

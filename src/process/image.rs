@@ -25,6 +25,12 @@ impl Image {
         Ok(Self { memory })
     }
 
+    /// Reads from this address space, whole or not at all.
+    #[must_use]
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Option<()> {
+        self.memory.read_exact_at(bytes, address).ok()
+    }
+
     /// Whether the process still runs in this address space.
     #[must_use]
     pub fn is_current(&self) -> bool {

@@ -7,6 +7,8 @@ pub struct Losses {
     pub late: u64,
     /// Reads of a living process that failed, also when tried again.
     pub unreadable: u64,
+    /// Stacks without their innermost frames, or none at all, because these changed in every try of a read.
+    pub torn: u64,
     /// Stacks thrown away because the recorder could not keep up, or had no room left.
     pub dropped: u64,
     /// Samples whose stack was cut because the table of distinct stacks is full.
@@ -16,8 +18,14 @@ pub struct Losses {
 impl Losses {
     /// Every loss by name, in the order in which they are told.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 4] {
-        [("late", self.late), ("unreadable", self.unreadable), ("dropped", self.dropped), ("truncated", self.truncated)]
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("late", self.late),
+            ("unreadable", self.unreadable),
+            ("torn", self.torn),
+            ("dropped", self.dropped),
+            ("truncated", self.truncated),
+        ]
     }
 
     /// All losses together.

@@ -3,6 +3,11 @@
 //! A [`StackId`] names the innermost frame together with all that called it; [`StackTable::EMPTY`] is a thread without any
 //! Python frame. The table is bounded: when it is full, a new stack is cut at the deepest frame that is already known.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
 use crate::interned::{Id, Interner};
 
 /// One Python frame, as it was read.
@@ -47,7 +52,12 @@ pub struct StackTable {
     frames: Interner<Frame>,
     stacks: Interner<Stack>,
     capacity: usize,
+    /// Frames that readers keep, by their place in memory.
+    shared: HashMap<usize, (Arc<Frame>, FrameId), RandomState>,
 }
+
+/// How many frames of readers are known by their place: some 250 bytes each.
+const SHARED: usize = 50_000;
 
 impl Default for StackTable {
     fn default() -> Self {
@@ -67,7 +77,7 @@ impl StackTable {
     pub fn with_capacity(capacity: usize) -> Self {
         let mut stacks = Interner::default();
         stacks.intern(Stack { caller: Self::EMPTY, frame: None });
-        Self { frames: Interner::default(), stacks, capacity }
+        Self { frames: Interner::default(), stacks, capacity, shared: HashMap::default() }
     }
 
     /// Stores a stack given from the outermost frame to the innermost. `false` when it had to be cut.
@@ -80,6 +90,40 @@ impl StackTable {
             }
         }
         (stack, true)
+    }
+
+    /// As [`StackTable::insert`], for frames that a reader keeps and shows again and again: those are found by their place.
+    pub fn insert_shared(&mut self, frames: Vec<Arc<Frame>>) -> (StackId, bool) {
+        let mut stack = Self::EMPTY;
+        for frame in frames {
+            match self.call_shared(stack, frame) {
+                Some(callee) => stack = callee,
+                None => return (stack, false),
+            }
+        }
+        (stack, true)
+    }
+
+    fn call_shared(&mut self, caller: StackId, frame: Arc<Frame>) -> Option<StackId> {
+        // A frame that nobody else holds will not come again.
+        if self.stacks.len() >= self.capacity || Arc::strong_count(&frame) == 1 {
+            return self.call(caller, Arc::unwrap_or_clone(frame));
+        }
+        let place = Arc::as_ptr(&frame) as usize;
+        let id = match self.shared.get(&place) {
+            Some((_, id)) => *id,
+            None => {
+                if self.shared.len() >= SHARED {
+                    self.shared.clear();
+                }
+                let id = self.frames.intern(Frame::clone(&frame));
+                // While the table holds it, no other frame can be in its place.
+                self.shared.insert(place, (frame, id));
+                id
+            }
+        };
+        self.stacks.get(caller)?;
+        Some(self.stacks.intern(Stack { caller, frame: Some(id) }))
     }
 
     /// The stack in which `caller` has called `frame`; `None` when it is new and the table full, or the caller unknown.

@@ -1,5 +1,7 @@
 //! A thread as one read of its process shows it, before it is interned.
 
+use std::sync::Arc;
+
 use super::{Frame, State};
 
 /// A thread of the target at the moment of a read.
@@ -12,7 +14,7 @@ pub struct ThreadStack {
     /// The name that `threading` knows it by.
     pub name: Option<String>,
     /// Its frames, the outermost first.
-    pub frames: Vec<Frame>,
+    pub frames: Vec<Arc<Frame>>,
     /// The local variables of each frame in the same order; empty unless they were asked for.
     pub locals: Vec<Vec<Local>>,
     /// What it was doing.

@@ -17,7 +17,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 pub use pace::Pace;
-pub use watch::{Opened, Opener};
+pub use watch::Opener;
 
 use crate::clock::{Clock, Moment};
 use crate::problem::{Advice, Exit};
@@ -29,7 +29,7 @@ use crate::stack::AttachError;
 use crate::stop::{Stop, StopReason};
 use cost::Cost;
 use recorder::{Event, Recorder};
-use watch::Watch;
+use watch::{Told, Watch};
 
 /// How many events may wait for the recorder.
 const EVENTS: usize = 8192;
@@ -134,6 +134,8 @@ pub struct Outcome {
     pub recording: Recording,
     /// Python processes that lived and could never be read, and why.
     pub unread: Vec<(ProcessId, String)>,
+    /// Processes that py-spy read although snapshots should have been possible, and why; one a reason.
+    pub instead: Vec<(ProcessId, String)>,
     /// Why the recording's file is not complete, if it is not.
     pub file_error: Option<FileError>,
 }
@@ -146,6 +148,7 @@ struct Counters {
     processes: AtomicU64,
     late: AtomicU64,
     unreadable: AtomicU64,
+    torn: AtomicU64,
     dropped: AtomicU64,
     truncated: AtomicU64,
     stopped_nanos: AtomicU64,
@@ -162,6 +165,7 @@ impl Counters {
         Losses {
             late: self.late.load(Relaxed),
             unreadable: self.unreadable.load(Relaxed),
+            torn: self.torn.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             truncated: self.truncated.load(Relaxed),
         }
@@ -217,7 +221,7 @@ pub struct Sampler {
     stop: Stop,
     counters: Arc<Counters>,
     events: SyncSender<Event>,
-    watch: Task<Vec<(ProcessId, String)>>,
+    watch: Task<Told>,
     recorder: Task<(Recording, Option<FileError>)>,
 }
 
@@ -280,10 +284,10 @@ impl Sampler {
         self.stop.request(StopReason::Interrupted);
         let length = self.clock.now().since(self.start);
         // The watch itself has that patience with each sampling loop.
-        let unread = self.watch.result(2 * PATIENCE).unwrap_or_default();
+        let Told { unread, instead } = self.watch.result(2 * PATIENCE).unwrap_or_default();
         let _ = self.events.send(Event::End { length });
         // A last batch on a slow disk may take its time: everything that was sampled is in it.
         let (recording, file_error) = self.recorder.result(Duration::MAX)?;
-        Some(Outcome { recording, unread, file_error })
+        Some(Outcome { recording, unread, instead, file_error })
     }
 }

@@ -27,8 +27,8 @@ pub(super) enum Event {
     Died(ProcessNumber, Moment),
     /// Its role turned out to be another one.
     Role(ProcessNumber, Role),
-    /// The stacks of its threads at one moment.
-    Stacks(ProcessNumber, Moment, Vec<ThreadStack>),
+    /// The stacks of its threads at some moments.
+    Stacks(ProcessNumber, Vec<(Moment, Vec<ThreadStack>)>),
     /// What its CPU clock says.
     Cpu(CpuReading),
     /// The phases as they are known now, in place of those that were told before.
@@ -98,12 +98,14 @@ impl Recorder {
                     process.role = role;
                 }
             }
-            Event::Stacks(process, moment, stacks) => {
-                self.first.get_or_insert(moment);
-                self.last = moment;
-                self.counters.waiting.fetch_sub(stacks.len() as u64, Relaxed);
-                for stack in stacks {
-                    self.sample(process, moment, stack);
+            Event::Stacks(process, reads) => {
+                for (moment, stacks) in reads {
+                    self.first.get_or_insert(moment);
+                    self.last = self.last.max(moment);
+                    self.counters.waiting.fetch_sub(stacks.len() as u64, Relaxed);
+                    for stack in stacks {
+                        self.sample(process, moment, stack);
+                    }
                 }
             }
             Event::Cpu(reading) => self.recording.timeline.cpu.push(reading),
@@ -114,7 +116,7 @@ impl Recorder {
 
     fn sample(&mut self, process: ProcessNumber, moment: Moment, thread: ThreadStack) {
         let ident = thread.ident;
-        let (stack, whole) = self.recording.stacks.insert(thread.frames);
+        let (stack, whole) = self.recording.stacks.insert_shared(thread.frames);
         if !whole {
             self.counters.truncated.fetch_add(1, Relaxed);
         }

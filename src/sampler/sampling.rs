@@ -1,12 +1,14 @@
 //! The sampling loop of one process: at each tick one read, and nothing else.
 //!
 //! Each process has a thread of its own, so that one that is slow to read or cannot be stopped holds up no other. The loop
-//! opens nothing, interns nothing and touches no disk: the only reason for a late tick is reading itself.
+//! opens nothing, interns nothing and touches no disk: the only reason for a late tick is reading itself. What it read goes to
+//! the recorder a few times a second, since waking the recorder costs as much as a read.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use super::cost::Cost;
 use super::recorder::Event;
@@ -18,6 +20,10 @@ use crate::stop::Stop;
 
 /// After that many failed reads in a row the reader's idea of the process is wrong, and it is opened anew.
 const TOO_MANY_FAILURES: u32 = 20;
+
+/// How long stacks are kept before they are handed over, and how many reads at most.
+const KEPT: Duration = Duration::from_millis(100);
+const MOST_KEPT: usize = 64;
 
 /// What the watch and a sampling loop tell each other.
 #[derive(Debug, Default)]
@@ -38,6 +44,8 @@ pub(super) struct Sampling {
     pub(super) events: SyncSender<Event>,
     pub(super) counters: Arc<Counters>,
     pub(super) cost: Cost,
+    /// Read, and not handed over yet.
+    pub(super) kept: Vec<(Moment, Vec<ThreadStack>)>,
 }
 
 impl Drop for Sampling {
@@ -49,6 +57,7 @@ impl Drop for Sampling {
 impl Sampling {
     pub(super) fn run(mut self) {
         self.sample();
+        self.hand_over();
         self.cost.tell();
     }
 
@@ -70,6 +79,10 @@ impl Sampling {
             let next = self.pace.next(slot, now.since(start));
             self.counters.late.fetch_add(next - slot - 1, Relaxed);
             slot = next;
+            let oldest = self.kept.first().map_or(now, |(moment, _)| *moment);
+            if self.kept.len() >= MOST_KEPT || (start + self.pace.due(slot)).since(oldest) >= KEPT {
+                self.hand_over();
+            }
         }
     }
 
@@ -78,17 +91,18 @@ impl Sampling {
         self.stop.wait(due.since(self.clock.now())).is_none() && !self.lane.closed.load(Relaxed)
     }
 
-    /// Reads the process once and gives what it read to the recorder.
+    /// Reads the process once and keeps what it read for the recorder.
     fn read(&mut self) -> Result<(), ReadError> {
         let moment = self.clock.now();
-        let before = self.reader.stopped();
+        let (before, torn) = (self.reader.stopped(), self.reader.torn());
         let result = self.reader.read();
+        self.counters.torn.fetch_add(self.reader.torn().saturating_sub(torn), Relaxed);
         let stopped = self.reader.stopped().saturating_sub(before);
         self.counters.stopped_nanos.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         match result {
             Ok(stacks) => {
                 self.counters.reads.fetch_add(1, Relaxed);
-                self.hand_over(moment, stacks);
+                self.kept.push((moment, stacks));
                 Ok(())
             }
             Err(error) => {
@@ -101,11 +115,15 @@ impl Sampling {
         }
     }
 
-    /// Gives stacks to the recorder, unless too many wait for it already.
-    fn hand_over(&self, moment: Moment, stacks: Vec<ThreadStack>) {
-        let count = stacks.len() as u64;
+    /// Gives what was read to the recorder, unless too much waits for it already.
+    fn hand_over(&mut self) {
+        if self.kept.is_empty() {
+            return;
+        }
+        let reads = std::mem::take(&mut self.kept);
+        let count = reads.iter().map(|(_, stacks)| stacks.len() as u64).sum();
         let waiting = self.counters.waiting.fetch_add(count, Relaxed);
-        let event = Event::Stacks(self.number, moment, stacks);
+        let event = Event::Stacks(self.number, reads);
         if waiting >= STACKS || self.events.try_send(event).is_err() {
             self.counters.waiting.fetch_sub(count, Relaxed);
             self.counters.dropped.fetch_add(count, Relaxed);
@@ -136,25 +154,32 @@ mod tests {
             events,
             counters: Arc::clone(&counters),
             cost: Cost::of_new_thread(counters.clone()),
+            kept: Vec::new(),
         };
         sampling.run();
         assert!(lane.ended.load(Relaxed));
         (received.try_iter().collect(), counters.losses())
     }
 
+    /// How many reads were handed over.
+    fn reads(events: &[Event]) -> usize {
+        let of = |event: &Event| if let Event::Stacks(_, reads) = event { reads.len() } else { 0 };
+        events.iter().map(of).sum()
+    }
+
     #[test]
     fn every_answer_of_a_reader_becomes_an_event_until_the_process_ends() {
         let answers = ["main;view", "main;query"].map(|stack| Ok(vec![thread(7, stack)]));
         let (events, losses) = run(ScriptedReader::new(answers), 8);
-        assert!(matches!(&events[..], [Event::Stacks(..), Event::Stacks(..)]), "{events:?}");
-        assert_eq!((losses.unreadable, losses.dropped), (0, 0));
+        assert_eq!((reads(&events), losses.unreadable, losses.dropped), (2, 0, 0), "{events:?}");
     }
 
     #[test]
     fn what_does_not_fit_is_dropped_and_counted() {
-        let answers = (0..5).map(|_| Ok(vec![thread(7, "main")]));
+        let answers = (0..5 * MOST_KEPT).map(|_| Ok(vec![thread(7, "main")]));
         let (events, losses) = run(ScriptedReader::new(answers), 2);
-        assert_eq!((events.len(), losses.dropped), (2, 3));
+        assert_eq!(reads(&events) as u64 + losses.dropped, 5 * MOST_KEPT as u64);
+        assert_eq!(events.len(), 2);
     }
 
     #[test]
@@ -162,7 +187,7 @@ mod tests {
         let torn = || Err(ReadError::Unreadable("torn".into()));
         let once = ScriptedReader::new([torn(), Ok(vec![thread(7, "main")])]);
         let (events, losses) = run(once, 8);
-        assert_eq!((events.len(), losses.unreadable), (1, 1));
+        assert_eq!((reads(&events), losses.unreadable), (1, 1));
         let (_, losses) = run(ScriptedReader::new((0..TOO_MANY_FAILURES + 5).map(|_| torn())), 8);
         assert_eq!(losses.unreadable, u64::from(TOO_MANY_FAILURES));
     }
@@ -172,7 +197,7 @@ mod tests {
         let busy = (0..2 * TOO_MANY_FAILURES).map(|_| Err(ReadError::Busy));
         let answers = busy.chain([Ok(vec![thread(7, "main")])]);
         let (events, losses) = run(ScriptedReader::new(answers), 8);
-        assert_eq!((events.len(), losses.unreadable), (1, u64::from(2 * TOO_MANY_FAILURES)));
+        assert_eq!((reads(&events), losses.unreadable), (1, u64::from(2 * TOO_MANY_FAILURES)));
     }
 
     #[test]
@@ -190,6 +215,7 @@ mod tests {
             events,
             counters: Arc::default(),
             cost: Cost::of_new_thread(Arc::default()),
+            kept: Vec::new(),
         };
         sampling.run();
         assert_eq!(received.try_iter().count(), 0);

@@ -20,7 +20,7 @@ use crate::process::tree::{Change, Member, ProcessTree};
 use crate::process::{ProcessId, Role, cpu};
 use crate::recording::{CpuReading, Process, ProcessNumber, ThreadStack};
 use crate::stack::request::proven_role;
-use crate::stack::{AttachError, StackReader};
+use crate::stack::{AttachError, Reader};
 use crate::stop::{Stop, StopReason};
 
 /// Between two looks at the tree.
@@ -36,14 +36,15 @@ const CPU_TURN: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Opens a process for sampling.
-pub type Opener = Box<dyn FnMut(i32) -> Result<Opened, AttachError> + Send>;
+pub type Opener = Box<dyn FnMut(i32) -> Result<Reader, AttachError> + Send>;
 
-/// An open process.
-pub struct Opened {
-    /// Reads its stacks.
-    pub reader: Box<dyn StackReader>,
-    /// The version of its Python.
-    pub python: String,
+/// What the watch has to tell at the end.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The processes that could never be read, and why.
+    pub(super) unread: Vec<(ProcessId, String)>,
+    /// Processes that were read in another way than they should, and why; one a reason.
+    pub(super) instead: Vec<(ProcessId, String)>,
 }
 
 pub(super) struct Watch {
@@ -58,6 +59,7 @@ pub(super) struct Watch {
     stop: Stop,
     /// When the CPU clocks are to be read again.
     cpu_due: Moment,
+    told: Told,
     /// Sampling loops that have been told to end.
     closing: Vec<Task<()>>,
 }
@@ -104,6 +106,7 @@ impl Watch {
             counters,
             stop,
             cpu_due: clock.now() + CPU_TURN,
+            told: Told::default(),
             closing: Vec::new(),
         }
     }
@@ -143,8 +146,8 @@ impl Watch {
         }
     }
 
-    /// Follows the tree until the run ends, at the latest at `end`. Returns the processes that could never be read, and why.
-    pub(super) fn run(mut self, end: Option<Moment>) -> Vec<(ProcessId, String)> {
+    /// Follows the tree until the run ends, at the latest at `end`. Returns what it has to tell.
+    pub(super) fn run(mut self, end: Option<Moment>) -> Told {
         let mut cost = Cost::of_new_thread(Arc::clone(&self.counters));
         let mut wait = self.next_turn(end);
         while self.stop.wait(wait).is_none() {
@@ -160,11 +163,11 @@ impl Watch {
             cost.tell_at(self.clock.now());
         }
         self.read_clocks();
-        let mut unread = Vec::new();
+        let mut told = self.told;
         for process in self.followed.into_values() {
             match process.stage {
                 Stage::Open { sampling, .. } => self.closing.push(sampling),
-                Stage::Opening { failure: Some(why), .. } => unread.push((process.id, why.to_string())),
+                Stage::Opening { failure: Some(why), .. } => told.unread.push((process.id, why.to_string())),
                 Stage::Opening { .. } => {}
             }
         }
@@ -173,7 +176,7 @@ impl Watch {
             sampling.result(deadline.since(self.clock.now()));
         }
         cost.tell();
-        unread
+        told
     }
 
     fn next_turn(&self, end: Option<Moment>) -> Duration {
@@ -255,7 +258,7 @@ impl Watch {
     fn open(&mut self, pid: i32) {
         let opened = (self.opener)(pid).and_then(|mut opened| {
             // A first read proves that the interpreter is up, and shows what the process is.
-            let stacks = opened.reader.read();
+            let stacks = opened.stacks.read();
             stacks.map(|stacks| (opened, stacks)).map_err(|error| AttachError::Unreadable(error.to_string()))
         });
         let now = self.clock.now();
@@ -274,10 +277,15 @@ impl Watch {
         }
     }
 
-    fn admit(&mut self, pid: i32, opened: Opened, stacks: &[ThreadStack]) {
+    fn admit(&mut self, pid: i32, opened: Reader, stacks: &[ThreadStack]) {
         let Some(id) = self.followed.get(&pid).map(|followed| followed.id) else {
             return;
         };
+        if let Some(why) = opened.instead
+            && self.told.instead.iter().all(|(_, known)| *known != why)
+        {
+            self.told.instead.push((id, why));
+        }
         if let Some(role) = proven_role(stacks) {
             self.tree.set_role(id, role);
         }
@@ -288,7 +296,7 @@ impl Watch {
         let lane = Arc::new(Lane::default());
         let sampling = Sampling {
             number,
-            reader: opened.reader,
+            reader: opened.stacks,
             pace: Pace::new(self.rate, u64::from(number.index())),
             clock: self.clock,
             stop: self.stop.clone(),
@@ -296,6 +304,7 @@ impl Watch {
             events: self.events.clone(),
             counters: Arc::clone(&self.counters),
             cost: Cost::of_new_thread(Arc::clone(&self.counters)),
+            kept: Vec::new(),
         };
         // The recorder must know the process before its first stacks come.
         let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };

@@ -4,13 +4,17 @@
 //! script instead ([`scripted`]). A reader also says what each thread was doing, because that must be looked up with the
 //! stack, not later.
 
+mod open;
 pub mod pyspy;
 pub mod request;
 mod roots;
 pub mod scripted;
+pub mod snapshot;
 mod state;
 
 use std::time::Duration;
+
+pub use open::{Opening, Reader, open};
 
 use crate::recording::{Mode, ThreadStack};
 
@@ -23,6 +27,20 @@ pub struct Options {
     pub line: Line,
     /// Read local variables, each cut to this many characters times 128; 0 for none.
     pub locals: u8,
+    /// Who reads.
+    pub by: By,
+}
+
+/// Which reader is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// Snapshots where they are possible, py-spy elsewhere.
+    #[default]
+    Auto,
+    /// Snapshots or nothing.
+    Snapshot,
+    /// py-spy.
+    PySpy,
 }
 
 /// Which line of a function is reported.
@@ -43,6 +61,9 @@ pub enum AttachError {
         /// The version that was found.
         version: String,
     },
+    /// Snapshots were asked for, and cannot be taken of this interpreter.
+    #[error("no snapshots can be taken of it: {0}")]
+    NoSnapshots(String),
     /// There is no interpreter that can be read, or not yet.
     #[error("{0}")]
     Unreadable(String),
@@ -71,8 +92,20 @@ pub trait StackReader: Send {
     /// When the process has ended, or changed so fast that no read made sense.
     fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError>;
 
+    /// How many stacks came without their innermost frames, or not at all, because these changed in every try.
+    fn torn(&self) -> u64 {
+        0
+    }
+
     /// For how long reads have kept the process from running, in total.
     fn stopped(&self) -> Duration {
         Duration::ZERO
     }
+}
+
+/// Names are kept up to 512 bytes, so that no process can make a recording as large as it likes.
+fn cut(mut name: String) -> String {
+    let end = (0..=name.len().min(512)).rev().find(|end| name.is_char_boundary(*end));
+    name.truncate(end.unwrap_or(0));
+    name
 }

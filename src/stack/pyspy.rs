@@ -5,8 +5,9 @@
 //! catching whatever another process's torn memory may do to the code that reads it.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use py_spy::config::{Config, LineNo, LockingStrategy};
@@ -16,7 +17,7 @@ use remoteprocess::ProcessMemory;
 use super::request::is_serving;
 use super::roots::{Roots, Suspect};
 use super::state::{Activity, OsThreads, decide};
-use super::{AttachError, Line, Options, ReadError, StackReader};
+use super::{AttachError, Line, Options, ReadError, StackReader, cut};
 use crate::clock::Clock;
 use crate::process::image::Image;
 use crate::recording::{Frame, Local, Mode, ThreadStack};
@@ -35,6 +36,19 @@ pub struct PySpyReader {
     options: Options,
     clock: Clock,
     stopped: Duration,
+}
+
+/// What py-spy knows of an interpreter, for whoever reads it in another way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Major and minor version.
+    pub(super) version: (u64, u64),
+    /// Address of the `PyInterpreterState`.
+    pub(super) interpreter: u64,
+    /// Address of the GIL's state; before 3.12, of the pointer to the thread that holds it. 0 when it was not found.
+    pub(super) gil: u64,
+    /// Whether the process has files of its own (a container), to be seen through `/proc/PID/root`.
+    pub(super) inside: bool,
 }
 
 /// A thread that was there at the last read, just before this one.
@@ -74,6 +88,26 @@ impl PySpyReader {
     #[must_use]
     pub fn version(&self) -> String {
         self.spy.version.to_string()
+    }
+
+    /// Where py-spy has found the interpreter.
+    pub(super) fn found(&self) -> Found {
+        let word = |address: usize| address as u64;
+        Found {
+            version: (self.spy.version.major, self.spy.version.minor),
+            interpreter: word(self.spy.addresses.interpreter_address),
+            gil: word(self.spy.addresses.threadstate_address),
+            inside: self.spy.dockerized,
+        }
+    }
+
+    /// The names of threads by their idents, as `threading` knows them now.
+    pub(super) fn thread_names(&mut self) -> HashMap<u64, String> {
+        // py-spy looks them up anew for any thread that it has no name for.
+        self.spy.python_thread_names.clear();
+        let _ = guarded(|| self.spy.get_stack_traces());
+        let names = self.spy.python_thread_names.iter();
+        names.filter_map(|(ident, name)| Some((*ident, name.clone()?))).collect()
     }
 
     fn read_once(&mut self) -> Result<Vec<ThreadStack>, String> {
@@ -210,15 +244,8 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
     }
 }
 
-/// Names are kept up to 512 bytes, so that no process can make a recording as large as it likes.
-fn cut(mut name: String) -> String {
-    let end = (0..=name.len().min(512)).rev().find(|end| name.is_char_boundary(*end));
-    name.truncate(end.unwrap_or(0));
-    name
-}
-
 /// A frame and its local variables in our own words.
-fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
+fn owned(frame: py_spy::Frame) -> (Arc<Frame>, Vec<Local>) {
     let locals = frame.locals.unwrap_or_default().into_iter().map(|local| Local {
         name: local.name,
         argument: local.arg,
@@ -230,12 +257,13 @@ fn owned(frame: py_spy::Frame) -> (Frame, Vec<Local>) {
         short_file: frame.short_filename.map(cut),
         line: u32::try_from(frame.line).unwrap_or(0),
     };
-    (frame, locals.collect())
+    (Arc::new(frame), locals.collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::By;
 
     #[test]
     fn a_panic_over_foreign_memory_is_an_error() {
@@ -246,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_no_python_is_said_and_not_read() {
-        let options = Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0 };
+        let options = Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0, by: By::PySpy };
         let own = i32::try_from(std::process::id()).expect("pids fit");
         assert!(matches!(PySpyReader::attach(own, options, Clock::start()), Err(AttachError::Unreadable(_))));
         assert!(matches!(PySpyReader::attach(i32::MAX, options, Clock::start()), Err(AttachError::Unreadable(_))));

@@ -4,6 +4,8 @@
 //! the server that exists from the moment a request is taken up until its response is sent. The functions are those of
 //! gunicorn 20 to 27, and of the servers that gunicorn's workers or other Python trees use in its place.
 
+use std::ops::Deref;
+
 use crate::process::{Role, gunicorn};
 use crate::recording::{Frame, ThreadStack};
 
@@ -27,12 +29,16 @@ const SERVING: &[(&str, &str)] = &[
 
 /// Whether a stack, in any order, stands inside a request.
 #[must_use]
-pub fn is_serving(frames: &[Frame]) -> bool {
-    frames.iter().any(|frame| {
-        // Python 3.11 and later know qualified names: `SyncWorker.handle`.
-        let function = frame.function.rsplit('.').next().unwrap_or_default();
-        SERVING.iter().any(|(serving, file)| *serving == function && frame.file.ends_with(file))
-    })
+pub fn is_serving<F: Deref<Target = Frame>>(frames: &[F]) -> bool {
+    frames.iter().any(|frame| is_of_request(frame))
+}
+
+/// Whether a frame stands around a request.
+#[must_use]
+pub fn is_of_request(frame: &Frame) -> bool {
+    // Python 3.11 and later know qualified names: `SyncWorker.handle`.
+    let function = frame.function.rsplit('.').next().unwrap_or_default();
+    SERVING.iter().any(|(serving, file)| *serving == function && frame.file.ends_with(file))
 }
 
 /// The role in a gunicorn tree that the stacks of a process prove, if any of them does.
@@ -48,6 +54,7 @@ pub fn proven_role(stacks: &[ThreadStack]) -> Option<Role> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn frame(function: &str, file: &str) -> Frame {
         Frame { function: function.into(), file: file.into(), ..Frame::default() }
@@ -56,10 +63,10 @@ mod tests {
     #[test]
     fn a_request_is_known_with_and_without_qualified_names() {
         let sync = "/srv/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py";
-        assert!(is_serving(&[frame("SyncWorker.handle", sync), frame("view", "app.py")]));
-        assert!(is_serving(&[frame("handle", sync)]));
-        assert!(!is_serving(&[frame("SyncWorker.wait", sync)]));
-        assert!(!is_serving(&[frame("handle", "/srv/app/sync.py")]));
-        assert!(!is_serving(&[]));
+        assert!(is_serving(&[Arc::new(frame("SyncWorker.handle", sync)), Arc::new(frame("view", "app.py"))]));
+        assert!(is_of_request(&frame("handle", sync)));
+        assert!(!is_of_request(&frame("SyncWorker.wait", sync)));
+        assert!(!is_of_request(&frame("handle", "/srv/app/sync.py")));
+        assert!(!is_serving::<Arc<Frame>>(&[]));
     }
 }

@@ -25,16 +25,16 @@ pub(super) type Suspect = (u64, Option<Frame>);
 impl Roots {
     /// The threads whose stacks may have broken off.
     pub(super) fn suspects(&mut self, stacks: &[ThreadStack]) -> Vec<Suspect> {
-        self.greenlets |= stacks.iter().filter_map(|stack| stack.frames.first()).any(Frame::is_of_greenlets);
+        self.greenlets |= stacks.iter().filter_map(|stack| stack.frames.first()).any(|frame| frame.is_of_greenlets());
         if self.greenlets {
             return Vec::new();
         }
         let (sound, doubtful): (Vec<_>, Vec<_>) =
-            stacks.iter().partition(|stack| stack.frames.first().is_some_and(is_start));
+            stacks.iter().partition(|stack| stack.frames.first().is_some_and(|frame| is_start(frame)));
         self.started.extend(sound.into_iter().map(|stack| stack.ident));
         let suspect = |stack: &ThreadStack| {
             // The line moves on between two reads, the function does not.
-            let outermost = stack.frames.first().map(|frame| Frame { line: 0, ..frame.clone() });
+            let outermost = stack.frames.first().map(|frame| Frame { line: 0, ..Frame::clone(frame) });
             (stack.ident, outermost)
         };
         doubtful.into_iter().map(suspect).collect()
@@ -60,10 +60,11 @@ fn is_start(frame: &Frame) -> bool {
 mod tests {
     use super::*;
     use crate::stack::scripted::thread;
+    use std::sync::Arc;
 
     fn rooted(function: &str, file: &str) -> ThreadStack {
         let mut stack = thread(7, function);
-        stack.frames[0].file = file.into();
+        Arc::make_mut(&mut stack.frames[0]).file = file.into();
         stack
     }
 

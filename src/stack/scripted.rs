@@ -1,6 +1,7 @@
 //! A reader that plays a script: for tests of the sampler and for benches, without any process.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::{ReadError, StackReader};
 use crate::recording::{Frame, State, ThreadStack};
@@ -38,6 +39,7 @@ pub fn thread(ident: u64, stack: &str) -> ThreadStack {
                 short_file: Some("app.py".into()),
                 line: 1,
             })
+            .map(Arc::new)
             .collect(),
         state: State::Running,
         gil: true,

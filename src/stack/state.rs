@@ -35,6 +35,8 @@ pub(super) const fn decide(activity: Option<Activity>, serving: bool) -> State {
 pub(super) struct OsThreads {
     pid: i32,
     files: HashMap<i32, File>,
+    /// `syscall` of each thread, where it may be read.
+    calls: HashMap<i32, Option<File>>,
     namespace: Namespace,
 }
 
@@ -53,6 +55,7 @@ impl OsThreads {
         Self {
             pid,
             files: HashMap::new(),
+            calls: HashMap::new(),
             namespace: if inner { Namespace::Inner(HashMap::new()) } else { Namespace::Ours },
         }
     }
@@ -76,6 +79,30 @@ impl OsThreads {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
         let tids: Vec<i32> = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect();
         tids.into_iter().any(|tid| self.activity(tid) == Some(Activity::Uninterruptible))
+    }
+
+    /// As [`OsThreads::activity`], in half the time, and without telling sleep that can be interrupted from sleep that cannot.
+    ///
+    /// `/proc/PID/task/TID/syscall` says `running` of exactly the threads in state R (`lib/syscall.c`, `task_current_syscall`).
+    pub(super) fn glance(&mut self, tid: i32) -> Option<Activity> {
+        let pid = self.pid;
+        let open = || File::open(format!("/proc/{pid}/task/{tid}/syscall")).ok();
+        let mut said = [0; 7];
+        let file = self.calls.entry(tid).or_insert_with(open);
+        match file.as_ref().map(|file| file.read_at(&mut said, 0)) {
+            Some(Ok(7)) if said == *b"running" => Some(Activity::Running),
+            Some(Ok(1..)) => Some(Activity::Sleeping),
+            _ => {
+                *file = None;
+                self.activity(tid)
+            }
+        }
+    }
+
+    /// Closes what is open of a thread that has ended.
+    pub(super) fn forget(&mut self, tid: i32) {
+        self.files.remove(&tid);
+        self.calls.remove(&tid);
     }
 
     /// What a thread is doing now; `None` when it has ended.
@@ -162,6 +189,9 @@ mod tests {
         let mut threads = OsThreads::new(own);
         assert_eq!(threads.outside(own), Some(own));
         assert!(threads.activity(own).is_some());
+        assert!(threads.glance(own).is_some());
+        threads.forget(own);
+        assert_eq!(threads.glance(i32::MAX), None);
         assert_eq!(threads.outside(1), None);
     }
 }

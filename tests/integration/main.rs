@@ -29,6 +29,7 @@ mod matrix;
 mod permission;
 mod recordings;
 mod signals;
+mod snapshots;
 mod socketio;
 mod support;
 mod support_web_works;

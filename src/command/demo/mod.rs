@@ -25,7 +25,7 @@ use crate::recording::Mode;
 use crate::report::Format;
 use crate::report::load::Layout;
 use crate::scenario::load::Wanted;
-use crate::stack::{Line, Options};
+use crate::stack::{By, Line, Options};
 use crate::ui::Ui;
 
 /// How long the server is sampled before the load.
@@ -81,7 +81,7 @@ fn show(wish: &Demo, script: Wanted, pid: i32, results: &Path) -> Result<(), Pro
         wanted: Some(find::Wanted::Pid(pid)),
         follow: Follow::Descendants,
         rate: 100,
-        reading: Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0 },
+        reading: Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0, by: By::Auto },
         view: View {
             selection: Selection::default(),
             levels: vec![Level::Phase],

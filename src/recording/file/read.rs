@@ -121,6 +121,7 @@ fn read_losses(from: &Connection) -> Result<Losses, Fault> {
         match row.get::<_, String>(0)?.as_str() {
             "late" => losses.late = count,
             "unreadable" => losses.unreadable = count,
+            "torn" => losses.torn = count,
             "dropped" => losses.dropped = count,
             "truncated" => losses.truncated = count,
             other => return Err(damaged(format!("no loss is called {other:?}"))),

@@ -19,6 +19,7 @@ pub mod sampling;
 pub mod say;
 pub mod script;
 pub mod socketio;
+pub mod steps;
 pub mod temp_dir;
 pub mod wait;
 pub mod web;

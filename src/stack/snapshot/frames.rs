@@ -1,0 +1,193 @@
+//! From copied memory to a chain of frames, and to what is certain of it.
+//!
+//! A thread runs on while its memory is copied, so a copy can show a frame that was popped, or a new one where an old one was
+//! called from. Hence two copies, the pointer to the current frame read between them, all within a microsecond or two. Frames
+//! that are the same in both were there all the time; the current one is what the pointer says; a few more may be new, if
+//! they say of themselves that they wait for the next one (3.11 to 3.13). Pure: it sees bytes, and no process.
+
+use std::cell::Cell;
+
+use super::layout::FrameLayout;
+use super::memory::{Batch, int, word};
+
+/// More frames than this in one thread are not believed; py-spy has the same limit.
+pub(super) const MOST_FRAMES: usize = 4096;
+
+/// Frames that may be in the later copy alone.
+const MOST_NEW: usize = 3;
+
+/// One copy of the memory of a thread: some pieces of a batch.
+pub(super) struct Pieces<'a> {
+    batch: &'a Batch,
+    first: usize,
+    count: usize,
+    /// The piece that was used last: the next frame is mostly in the same.
+    last: Cell<usize>,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) const fn of(batch: &'a Batch, first: usize, count: usize) -> Self {
+        Self { batch, first, count, last: Cell::new(first) }
+    }
+
+    /// The bytes at an address, and the number of the piece that has them.
+    pub(super) fn find(&self, address: u64, length: usize) -> Option<(&'a [u8], usize)> {
+        let within = |number: usize| {
+            let place = usize::try_from(address.checked_sub(self.batch.address(number))?).ok()?;
+            let bytes = self.batch.piece(number)?.get(place..place.checked_add(length)?)?;
+            Some((bytes, number))
+        };
+        let found = within(self.last.get()).or_else(|| (self.first..self.first + self.count).find_map(within))?;
+        self.last.set(found.1);
+        Some(found)
+    }
+}
+
+/// One frame of a Python function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RawFrame {
+    /// Where the frame is.
+    pub(super) address: u64,
+    /// Where its code object is.
+    pub(super) code: u64,
+    /// Where it executes.
+    pub(super) instruction: u64,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// At the outermost frame.
+    Whole,
+    /// At a frame that is not in the copy.
+    Missing(u64),
+    /// At something that cannot be.
+    Nonsense,
+}
+
+/// The frames of one copy, the innermost first.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    pub(super) frames: Vec<RawFrame>,
+    /// Numbers of the pieces that the frames were found in.
+    pub(super) pieces: Vec<usize>,
+    /// Frames that are no Python function's.
+    shims: usize,
+    /// So many frames, from the innermost on, are not what they seem.
+    doubtful: usize,
+    /// Whether the innermost frame says that it runs. It does not for moments of a call and of a return.
+    runs: bool,
+    /// Whether the outermost frame is a generator's.
+    pub(super) adrift: bool,
+    /// Whether frames say that at all.
+    can_tell: bool,
+}
+
+impl Walk {
+    /// Follows the frames of a thread from its current one.
+    pub(super) fn follow(&mut self, pieces: &Pieces<'_>, current: u64, layout: &FrameLayout) -> End {
+        self.frames.clear();
+        self.pieces.clear();
+        self.shims = 0;
+        self.doubtful = 0;
+        self.runs = true;
+        self.adrift = false;
+        self.can_tell = layout.stacktop.is_some();
+        let mut next = current;
+        // Whether what runs inside the next frame is C code or its own, and not a frame that it called without C in between.
+        let mut own = true;
+        while next != 0 {
+            if self.frames.len() + self.shims >= MOST_FRAMES || !next.is_multiple_of(8) {
+                return End::Nonsense;
+            }
+            let Some((bytes, piece)) = pieces.find(next, layout.length) else {
+                return End::Missing(next);
+            };
+            if self.pieces.last() != Some(&piece) {
+                self.pieces.push(piece);
+            }
+            let fields = Fields::of(bytes, layout);
+            let address = std::mem::replace(&mut next, fields.previous);
+            if fields.is_shim {
+                self.shims += 1;
+                own = true;
+                continue;
+            }
+            if fields.owner > 2 || fields.frame.code == 0 {
+                return End::Nonsense;
+            }
+            if fields.stacktop.is_some_and(|top| (top == -1) != own) {
+                self.doubtful = self.frames.len();
+                self.runs &= !self.frames.is_empty();
+            }
+            self.adrift = fields.owner == 1;
+            self.frames.push(RawFrame { address, ..fields.frame });
+            own = fields.entry;
+        }
+        End::Whole
+    }
+
+    /// How much of the walk is certain, given the copy before it.
+    pub(super) fn confirmed(&self, earlier: &Pieces<'_>, layout: &FrameLayout) -> Agreed {
+        let mut same = 0;
+        for frame in self.frames.iter().rev() {
+            let before = earlier.find(frame.address, layout.length).map(|(bytes, _)| Fields::of(bytes, layout));
+            let Some(before) = before.filter(|before| before.frame.code == frame.code) else {
+                break;
+            };
+            same += 1;
+            if before.frame.instruction != frame.instruction {
+                // It ran in between, so what it calls now is new.
+                break;
+            }
+        }
+        // The innermost frame was current between the copies. Of the few before it that are new, those are what they seem that say
+        // of themselves that they wait for the next, and the innermost that it runs.
+        let new = self.frames.len() - same;
+        let sound = self.doubtful == 0;
+        let whole = sound && (new <= 1 || new <= MOST_NEW && self.runs && self.can_tell);
+        Agreed { frames: same.min(self.frames.len() - self.doubtful.min(self.frames.len())), whole }
+    }
+}
+
+/// The part of a stack that two copies show alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Agreed {
+    /// So many frames from the outermost in.
+    pub(super) frames: usize,
+    /// Whether these are all.
+    pub(super) whole: bool,
+}
+
+/// What the walk needs of a frame.
+#[derive(Default)]
+struct Fields {
+    frame: RawFrame,
+    previous: u64,
+    owner: u8,
+    is_shim: bool,
+    /// Whether the frame was called from C.
+    entry: bool,
+    stacktop: Option<i32>,
+}
+
+impl Fields {
+    fn of(bytes: &[u8], layout: &FrameLayout) -> Self {
+        let field = |offset| word(bytes, offset).unwrap_or_default();
+        let byte = |offset: usize| bytes.get(offset).copied().unwrap_or_default();
+        let (code, owner) = (field(layout.code), byte(layout.owner));
+        Self {
+            frame: RawFrame {
+                address: 0,
+                code: if layout.tagged { code & !7 } else { code },
+                instruction: field(layout.instruction),
+            },
+            previous: field(layout.previous),
+            owner,
+            // 3.11 has no shims, and so no such owners.
+            is_shim: owner >= layout.shim && owner <= 4 && layout.entry.is_none(),
+            entry: layout.entry.is_some_and(|offset| byte(offset) != 0),
+            stacktop: layout.stacktop.and_then(|offset| int(bytes, offset)),
+        }
+    }
+}

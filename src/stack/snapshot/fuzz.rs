@@ -1,0 +1,174 @@
+//! Memory that says anything: the walker on images that are made up, mutated, and that change while they are read.
+//!
+//! `PYPERF_FUZZ_CASES` sets how many cases there are (3000 otherwise). What is asked for: no panic, no endless walk, no read without
+//! bound. Whether the answer is right is for the integration tests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::code_cache::{CodeCache, Named};
+use super::layout::{Layout, v3_11, v3_12};
+use super::memory::Memory;
+use super::threads::Threads;
+use crate::clock::{Clock, Moment};
+use crate::random::mix;
+use crate::stack::Line;
+use crate::stack::pyspy::Found;
+
+/// Where the image stands.
+const BASE: u64 = 1 << 20;
+const SIZE: usize = 1 << 17;
+
+/// A source of numbers that is the same in every run of a case.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        mix(self.0)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+}
+
+/// A process of a few threads with frames in a chunk, on the C stack and in generators.
+fn image(layout: &Layout, dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = vec![0; SIZE];
+    let mut put = |address: u64, value: u64| {
+        let place = usize::try_from(address.wrapping_sub(BASE)).unwrap_or(usize::MAX);
+        if let Some(word) = bytes.get_mut(place..place.saturating_add(8)) {
+            word.copy_from_slice(&value.to_ne_bytes());
+        }
+    };
+    let threads = 1 + dice.below(4);
+    let state = |number: u64| BASE + 0x1000 + number * 0x400;
+    let code = |number: u64| BASE + 0x8000 + number * 0x400;
+    put(layout.threads, state(0));
+    // The type of code objects, its name, and a text that serves for all.
+    put(BASE + 0x7000 + 24, BASE + 0x7100);
+    put(BASE + 0x7100, u64::from_ne_bytes(*b"code\0\0\0\0"));
+    put(BASE + 0x7200 + 16, 8);
+    put(BASE + 0x7200 + 32, 1 << 2 | 1 << 5 | 1 << 6);
+    (40..72).step_by(8).for_each(|place| put(BASE + 0x7200 + place, u64::from_ne_bytes(*b"function")));
+    for number in 0..16 {
+        put(code(number) + 8, BASE + 0x7000);
+        put(code(number) + 16, 100);
+        for field in [layout.code.file, layout.code.name, layout.code.qualified, layout.code.lines] {
+            put(code(number) + field as u64, BASE + 0x7200);
+        }
+    }
+    for number in 0..threads {
+        let (state, chunk) = (state(number), BASE + 0x10000 + number * 0x4000);
+        put(state + layout.thread.next as u64, if number + 1 < threads { self::state(number + 1) } else { 0 });
+        put(state + layout.thread.interp as u64, layout.interpreter);
+        put(state + 56, state + 0x300);
+        put(state + layout.thread.chunk as u64, chunk);
+        put(state + layout.thread.chunk as u64 + 8, chunk + 0x2000);
+        put(chunk + 8, 0x4000);
+        let mut previous = 0;
+        for depth in 0..dice.below(40) {
+            let place = match dice.below(8) {
+                0 => BASE + 0x4000 + dice.below(0x80) * 0x40,
+                _ => chunk + 24 + depth * 0xb0,
+            };
+            let code = code(dice.below(16));
+            put(place + layout.frame.code as u64, code);
+            put(place + layout.frame.previous as u64, previous);
+            put(place + layout.frame.instruction as u64, code + layout.code.instructions as u64 + dice.below(110) * 2);
+            put(place + 64, dice.below(2).wrapping_sub(1) & 0xffff_ffff | dice.below(4) << 48);
+            previous = place;
+        }
+        put(state + 0x300, previous);
+        put(state + 0x308, previous);
+    }
+    bytes
+}
+
+fn state(number: u64) -> u64 {
+    BASE + 0x1000 + number * 0x400
+}
+
+/// Changes some words: to zero, to anything, to an address in the image.
+fn mutate(bytes: &mut [u8], dice: &mut Dice, times: u64) {
+    for _ in 0..times {
+        let place = usize::try_from(dice.below(bytes.len() as u64 / 8 - 1) * 8).unwrap_or(0);
+        let value = match dice.below(5) {
+            0 => 0,
+            1 => dice.next(),
+            2 => u64::MAX - dice.below(64),
+            _ => BASE + dice.below(SIZE as u64 / 8) * 8,
+        };
+        bytes[place..place + 8].copy_from_slice(&value.to_ne_bytes());
+    }
+}
+
+/// The image as memory, which changes with every so many reads; counts the bytes that are asked for.
+fn memory(mut bytes: Vec<u8>, mut dice: Dice, restless: bool, asked: &Arc<AtomicU64>) -> Memory {
+    let asked = Arc::clone(asked);
+    Memory::made(Box::new(move |address, wanted| {
+        asked.fetch_add(wanted.len() as u64, Relaxed);
+        if restless && dice.below(4) == 0 {
+            mutate(&mut bytes, &mut dice, 3);
+        }
+        let place = usize::try_from(address.wrapping_sub(BASE)).unwrap_or(usize::MAX);
+        let found = bytes.get(place..place.saturating_add(wanted.len()));
+        found.map(|found| wanted.copy_from_slice(found)).is_some()
+    }))
+}
+
+/// Three samples of one made-up process.
+fn case(seed: u64) -> (u64, usize) {
+    let mut dice = Dice(mix(seed));
+    let interpreter = BASE + 0x100;
+    let found = |minor| Found { version: (3, minor), interpreter, gil: BASE + 0x40, inside: false };
+    let layout = if seed.is_multiple_of(2) { v3_11(found(11)) } else { v3_12(found(12)) };
+    let mut bytes = if dice.below(8) == 0 {
+        (0..SIZE / 8).flat_map(|_| (BASE + dice.below(SIZE as u64 / 8) * 8).to_ne_bytes()).collect()
+    } else {
+        image(&layout, &mut dice)
+    };
+    let mutations = [0, 1, 4, 64, 4096][usize::try_from(dice.below(5)).unwrap_or(0)];
+    mutate(&mut bytes, &mut dice, mutations);
+    let asked = Arc::default();
+    let restless = dice.below(2) == 0;
+    let mut memory = memory(bytes, dice, restless, &asked);
+    let (mut threads, mut codes) = (Threads::of(layout), CodeCache::new(None));
+    let mut named = 0;
+    for sample in 0..3 {
+        let Ok(taken) = threads.take(&mut memory) else {
+            continue;
+        };
+        let now = Moment::from_nanos(sample * 1_000_000_000);
+        let frames = taken.threads.iter().flat_map(|thread| &thread.frames);
+        codes.settle(&mut memory, &threads.layout, frames, taken.generation, now);
+        for frame in taken.threads.iter().flat_map(|thread| &thread.frames) {
+            named += usize::from(matches!(codes.name(frame, &threads.layout, Line::Current), Named::As(..)));
+        }
+    }
+    (asked.load(Relaxed), named)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long a test may take is said by the session")]
+fn memory_that_says_anything_is_read_within_bounds() {
+    let cases = std::env::var("PYPERF_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3000);
+    let clock = Clock::start();
+    let (mut named, mut most, mut longest) = (0, 0, Duration::ZERO);
+    for seed in 0..cases {
+        let began = clock.now();
+        let (asked, frames) = case(seed);
+        let took = clock.now().since(began);
+        named += frames;
+        most = most.max(asked);
+        longest = longest.max(took);
+        // 3 samples of at most 8 reads each; a process with 4 threads has never more than this to read.
+        assert!(asked < 256 << 20, "case {seed}: {asked} bytes");
+        assert!(took < Duration::from_secs(5), "case {seed}: {took:?}");
+    }
+    // The images are such that something is found: the cases are not all refused at the door.
+    assert!(named > usize::try_from(cases).unwrap_or(0), "{named} frames in {cases} cases");
+    assert!(most > 0 && longest > Duration::ZERO);
+}

@@ -1,0 +1,278 @@
+//! Which pieces of memory show one thread: foretold from what the last sample needed.
+//!
+//! Most frames are in the chunks of the thread's data stack; the rest (shims and `_PyCFrame`s on the C stack, frames of generators
+//! and coroutines in their objects) are remembered piece by piece for as long as they are of use. A wrong plan costs another
+//! read and never a wrong stack: what is missing is fetched and the sample begun anew.
+
+use super::frames::{MOST_FRAMES, Pieces};
+use super::layout::{CurrentFrame, Layout};
+use super::memory::{Batch, Memory, word};
+
+/// `_PyStackChunk`: previous, size, top, then the frames (`Include/cpython/pystate.h`).
+const CHUNK_HEADER: usize = 24;
+/// Chunks of one thread that are followed; a recursion of 1000 needs a dozen.
+const MOST_CHUNKS: usize = 64;
+/// A longer stretch of a chunk is not read whole, nor more than that of one thread's chunks; frames in the rest are fetched
+/// one by one.
+const LONGEST_CHUNK: usize = 1 << 20;
+/// So much more of the newest chunk is read than was in use last time.
+const SLACK: usize = 1024;
+/// Other pieces of one thread.
+const MOST_OTHERS: usize = 1024;
+/// Other pieces that are that near become one, up to that long.
+const GAP: u64 = 512;
+const LONGEST_OTHER: u64 = 8192;
+/// After so many samples without use a piece is forgotten.
+const FORGOTTEN: u32 = 32;
+
+/// A stretch of the data stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk {
+    address: u64,
+    /// How much of it is read.
+    length: usize,
+    /// How long it is.
+    size: usize,
+}
+
+/// Any other piece.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    address: u64,
+    end: u64,
+    /// Samples since it was of use.
+    unused: u32,
+}
+
+/// The pieces of one thread.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Address of its `PyThreadState`.
+    pub(super) state: u64,
+    /// Newest first.
+    chunks: Vec<Chunk>,
+    /// In order of address.
+    others: Vec<Other>,
+    /// Stacks in a row that began with a generator.
+    pub(super) adrift: u32,
+    /// Numbers of its first piece and of its state in the batch.
+    first: usize,
+    state_at: usize,
+    is_read: bool,
+}
+
+impl Plan {
+    pub(super) const fn of(state: u64) -> Self {
+        Self { state, chunks: Vec::new(), others: Vec::new(), adrift: 0, first: 0, state_at: 0, is_read: false }
+    }
+
+    /// Adds two copies to a batch, with the thread's state between them: the newest chunk is read just before it and just after, and
+    /// where its pointers lead (the C stack) comes next to it.
+    pub(super) fn add_to(&mut self, batch: &mut Batch, layout: &Layout) {
+        self.first = batch.len();
+        for other in &self.others {
+            batch.add(other.address, length_of(other));
+        }
+        for chunk in self.chunks.iter().rev() {
+            batch.add(chunk.address, chunk.length);
+        }
+        self.state_at = batch.add(self.state, layout.thread.length);
+        for other in &self.others {
+            batch.add(other.address, length_of(other));
+        }
+        for chunk in &self.chunks {
+            batch.add(chunk.address, chunk.length);
+        }
+        self.is_read = true;
+    }
+
+    /// Adds the thread's state alone.
+    pub(super) fn add_state_to(&mut self, batch: &mut Batch, layout: &Layout) {
+        self.state_at = batch.add(self.state, layout.thread.length);
+        self.first = self.state_at;
+        self.is_read = false;
+    }
+
+    /// Whether it was read whole.
+    pub(super) const fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// What was read before the thread's state, and what after it.
+    pub(super) const fn copies<'a>(&self, batch: &'a Batch) -> [Pieces<'a>; 2] {
+        let count = self.state_at - self.first;
+        [Pieces::of(batch, self.first, count), Pieces::of(batch, self.state_at + 1, count)]
+    }
+
+    /// The thread's state as it was read.
+    pub(super) fn state_in<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
+        batch.piece(self.state_at)
+    }
+
+    /// Learns from a read, given the later pieces that were of use in it: forgets those that were not there or of no use for long,
+    /// and measures the newest chunk. `false` when the chunks are not what they were.
+    pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
+        let (first, later) = (self.first, self.state_at + 1);
+        let newest = later + self.others.len();
+        for number in touched {
+            if let Some(other) = number.checked_sub(later).and_then(|place| self.others.get_mut(place)) {
+                other.unused = 0;
+            }
+        }
+        let mut place = 0;
+        self.others.retain_mut(|other| {
+            let there = batch.piece(first + place).is_some() && batch.piece(later + place).is_some();
+            place += 1;
+            other.unused += 1;
+            other.unused <= FORGOTTEN && there
+        });
+        let Some((chunk, top)) = self.state_in(batch).and_then(|state| stack_of(state, layout)) else {
+            return false;
+        };
+        match self.chunks.first_mut() {
+            Some(known) if known.address == chunk => {
+                let used = used_of(chunk, top).min(known.size) + SLACK;
+                known.length = used.max(known.length.saturating_sub(SLACK / 2)).min(known.size);
+                batch.piece(newest).is_some()
+            }
+            Some(_) => false,
+            None => chunk == 0,
+        }
+    }
+
+    /// Looks the chunks up anew.
+    pub(super) fn refresh(&mut self, memory: &mut Memory, layout: &Layout) -> Option<()> {
+        let mut state = vec![0; layout.thread.length];
+        memory.read(self.state, &mut state)?;
+        let (mut address, mut top) = stack_of(&state, layout)?;
+        let (mut whole, mut followed) = (0, 0);
+        self.chunks.clear();
+        while address != 0 && followed < MOST_CHUNKS {
+            followed += 1;
+            let mut header = [0; CHUNK_HEADER];
+            memory.read(address, &mut header)?;
+            let size = usize::try_from(word(&header, 8)?).ok()?;
+            if !(CHUNK_HEADER..=1 << 32).contains(&size) {
+                return None;
+            }
+            let slack = if self.chunks.is_empty() { SLACK } else { 0 };
+            let length = (used_of(address, top) + slack).min(size);
+            whole += length;
+            if whole <= LONGEST_CHUNK {
+                self.chunks.push(Chunk { address, length, size });
+            }
+            address = word(&header, 0)?;
+            // The top of an older chunk is kept in its header, in words behind the header.
+            let mut older = [0; CHUNK_HEADER];
+            if address != 0 {
+                memory.read(address, &mut older)?;
+            }
+            top = address.wrapping_add(CHUNK_HEADER as u64).wrapping_add(word(&older, 16)?.wrapping_mul(8));
+        }
+        Some(())
+    }
+
+    /// Fetches what a walk did not find, and whatever else is missing from there on; what was copied shows the way. `None`
+    /// when there is nothing to be found.
+    pub(super) fn fetch(
+        &mut self,
+        memory: &mut Memory,
+        layout: &Layout,
+        copied: &Pieces<'_>,
+        missing: u64,
+    ) -> Option<()> {
+        let mut bytes = vec![0; layout.frame.length];
+        let (mut next, mut fetched) = (missing, 0);
+        for _ in 0..MOST_FRAMES {
+            if next == 0 || fetched >= MOST_OTHERS {
+                break;
+            }
+            next = if let Some((known, _)) = copied.find(next, layout.frame.length) {
+                word(known, layout.frame.previous)?
+            } else {
+                memory.read(next, &mut bytes)?;
+                fetched += 1;
+                if !layout.frame.can_be(&bytes) {
+                    return None;
+                }
+                if !self.has(next, layout.frame.length) {
+                    self.remember(next, layout.frame.length);
+                }
+                word(&bytes, layout.frame.previous)?
+            };
+        }
+        Some(())
+    }
+
+    /// Adds a piece, or makes a near one longer.
+    pub(super) fn remember(&mut self, address: u64, length: usize) {
+        let end = address.saturating_add(length as u64);
+        let near = |other: &Other| {
+            address <= other.end.saturating_add(GAP)
+                && end.saturating_add(GAP) >= other.address
+                && end.max(other.end) - address.min(other.address) <= LONGEST_OTHER
+        };
+        if let Some(other) = self.others.iter_mut().find(|other| near(other)) {
+            other.address = other.address.min(address);
+            other.end = other.end.max(end);
+            other.unused = 0;
+            return;
+        }
+        if self.others.len() >= MOST_OTHERS {
+            let oldest = (0..self.others.len()).max_by_key(|place| self.others[*place].unused);
+            oldest.map(|place| self.others.remove(place));
+        }
+        let place = self.others.partition_point(|other| other.address < address);
+        self.others.insert(place, Other { address, end, unused: 0 });
+    }
+
+    fn has(&self, address: u64, length: usize) -> bool {
+        let end = address.saturating_add(length as u64);
+        let chunk =
+            |chunk: &Chunk| address >= chunk.address && end <= chunk.address.saturating_add(chunk.length as u64);
+        let other = |other: &Other| address >= other.address && end <= other.end;
+        self.chunks.iter().any(chunk) || self.others.iter().any(other)
+    }
+}
+
+/// Where a thread's state says that its current frame is, in one copy.
+pub(super) enum Current {
+    Frame(u64),
+    /// That is not in the copy.
+    Missing(u64, usize),
+    Unknown,
+}
+
+/// Finds the current frame of a thread.
+pub(super) fn current(pieces: &Pieces<'_>, state: &[u8], layout: &Layout, touched: &mut Vec<usize>) -> Current {
+    match layout.thread.current {
+        CurrentFrame::Here(offset) => word(state, offset).map_or(Current::Unknown, Current::Frame),
+        CurrentFrame::Through { cframe, frame } => match word(state, cframe) {
+            None => Current::Unknown,
+            Some(0) => Current::Frame(0),
+            Some(cframe) => {
+                let address = cframe.wrapping_add(frame as u64);
+                match pieces.find(address, 8) {
+                    Some((bytes, piece)) => {
+                        touched.push(piece);
+                        word(bytes, 0).map_or(Current::Unknown, Current::Frame)
+                    }
+                    None => Current::Missing(address, 8),
+                }
+            }
+        },
+    }
+}
+
+/// The newest chunk of a thread's data stack, and the end of what is in use of it.
+fn stack_of(state: &[u8], layout: &Layout) -> Option<(u64, u64)> {
+    Some((word(state, layout.thread.chunk)?, word(state, layout.thread.chunk + 8)?))
+}
+
+fn used_of(chunk: u64, top: u64) -> usize {
+    usize::try_from(top.saturating_sub(chunk)).unwrap_or(usize::MAX).clamp(CHUNK_HEADER, LONGEST_CHUNK)
+}
+
+fn length_of(other: &Other) -> usize {
+    usize::try_from(other.end - other.address).unwrap_or(0)
+}

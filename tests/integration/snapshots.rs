@@ -37,6 +37,9 @@ fn every_shape_of_a_stack_is_read_as_py_spy_reads_it() {
             if let Some(child) = child {
                 same(&mut snapshots(child, Line::Current), child, &format!("Python {python}, child"));
                 same(&mut snapshots(child, Line::First), child, &format!("Python {python}, first lines"));
+                let parent = reader.as_ref().expect("the parent was read before");
+                let mut forked = inherit(child, parent).expect("a fork has its parent's addresses");
+                same(&mut forked, child, &format!("Python {python}, as its parent's child"));
             }
             steps.go_on();
         }
@@ -61,6 +64,7 @@ fn a_process_that_became_another_program_is_gone() {
         assert_eq!(steps.stands_at(), "exec");
         // Nothing of the old program is shown as if it were the new one's.
         assert!(matches!(reader.read(), Err(ReadError::Gone)), "Python {python}");
+        assert!(inherit(child, &reader).is_none(), "Python {python}: another program has other addresses");
         let mut reader = wait::until("the new program's interpreter", PATIENCE, || attach(child, Line::Current).ok());
         same(&mut reader, child, &format!("Python {python}, exec"));
         steps.go_on();
@@ -158,6 +162,10 @@ fn attach(pid: i32, line: Line) -> Result<SnapshotReader, String> {
     let (options, clock) = (options(Mode::NonBlocking, line), Clock::start());
     let spy = PySpyReader::attach(pid, options, clock).map_err(|error| error.to_string())?;
     SnapshotReader::attach(pid, spy, options, clock).map_err(|refused| refused.why)
+}
+
+fn inherit(child: i32, parent: &SnapshotReader) -> Option<SnapshotReader> {
+    SnapshotReader::inherit(child, &parent.kin(), options(Mode::NonBlocking, Line::Current), Clock::start())
 }
 
 fn snapshots(pid: i32, line: Line) -> SnapshotReader {

@@ -21,7 +21,9 @@ pub fn shown(request: &Request, target: &str, timeout: f64) -> Map<String, Value
     let url = if url.starts_with('/') { format!("{}{url}", target.trim_end_matches('/')) } else { url.to_owned() };
     shown.insert("url".into(), url.into());
     shown.insert("method".into(), request.method.clone().into());
-    shown.insert("timeout".into(), timeout.into());
+    // A whole number, as JavaScript writes it: otherwise every request would seem to have been changed.
+    let timeout = serde_json::from_str(&timeout.to_string()).unwrap_or_else(|_| Value::from(timeout));
+    shown.insert("timeout".into(), timeout);
     // Hooks set a header without asking whether there are any.
     let headers = shown.entry("headers").or_insert(Value::Null);
     if headers.is_null() {
@@ -131,7 +133,7 @@ mod tests {
     fn a_hook_sees_the_step_with_its_address_behind_the_target() {
         let shown = shown(&request("post: {url: '/a/{{ id }}', json: {a: 1}}"), "http://h/api/", 120.0);
         let expected = json!({
-            "url": "http://h/api/a/{{ id }}", "json": {"a": 1}, "method": "POST", "timeout": 120.0, "headers": {},
+            "url": "http://h/api/a/{{ id }}", "json": {"a": 1}, "method": "POST", "timeout": 120, "headers": {},
         });
         assert_eq!(Value::Object(shown), expected);
     }

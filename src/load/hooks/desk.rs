@@ -16,6 +16,9 @@ use super::failure::{Described, Failure};
 use super::settings::{Limits, Sink};
 use crate::clock::{Clock, Moment};
 
+/// Calls that are over of which the end is still looked for.
+const MOST_OVER: usize = 1024;
+
 /// A call on its way to the thread of the processor.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -105,10 +108,19 @@ impl Desk {
                 self.users.insert(user, Known { person: call.person, variables: call.variables });
             }
         }
+        self.tidy();
         self.due.push_back((began + self.limits.wait, id));
         self.pending.insert(id, pending);
         self.at_work = Some((id, began));
         Some(Outbound { id, user, kind: call.what.kind(), index, arguments, fresh, began })
+    }
+
+    /// Forgets when calls that are over would have had to end: behind one that waits for long, they would be without end.
+    fn tidy(&mut self) {
+        if self.due.len() > 2 * self.pending.len() + MOST_OVER {
+            let pending = &self.pending;
+            self.due.retain(|(_, id)| pending.contains_key(id));
+        }
     }
 
     /// A user's variables, as JSON.

@@ -69,8 +69,14 @@ pub(super) async fn run(
         sidecar.desk.fail_all(&failure);
         start.sink.note(&format!("node is started anew ({failure}): what the processor kept in its modules is lost"));
         sidecar.kill();
-        sidecar = Sidecar::start(start, &program, flags)?;
-        if let Err(error) = sidecar.load().await {
+        let again = match Sidecar::start(start, &program, flags) {
+            Ok(again) => {
+                sidecar = again;
+                sidecar.load().await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = again {
             start.sink.note(&format!("the processor could not be started anew: {error}"));
             return Ok(());
         }

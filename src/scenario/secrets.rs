@@ -57,7 +57,7 @@ impl Secrets {
             Kind::Map(entries) => {
                 for entry in entries {
                     match entry.key.as_str() {
-                        "headers" | "auth" => self.named(&entry.value),
+                        "headers" | "extraHeaders" | "auth" | "query" | "qs" => self.named(&entry.value),
                         "cookie" => self.all(&entry.value),
                         _ => self.steps(&entry.value),
                     }
@@ -110,6 +110,7 @@ mod tests {
             "config": {
                 "variables": {"users": [{"password": "nested-1", "pin": "not-hidden"}], "tokens": [123_456_789, "short"]},
                 "http": {"defaults": {"headers": {"X-Api-Key": "header-1", "Accept": "text/html"}}},
+                "socketio": {"extraHeaders": {"Cookie": "socket-cookie"}, "query": {"token": "socket-token", "room": "not-hidden"}},
             },
             "scenarios": [{"flow": [{"loop": [{"get": {
                 "auth": {"user": "somebody", "pass": "hunter2hunter2"},
@@ -118,8 +119,17 @@ mod tests {
                 "json": {"name": "not-hidden"},
             }}]}]}],
         });
-        let expected =
-            ["123456789", "Bearer bearer-1", "bearer-1", "cookie-1", "header-1", "hunter2hunter2", "nested-1"];
+        let expected = [
+            "123456789",
+            "Bearer bearer-1",
+            "bearer-1",
+            "cookie-1",
+            "header-1",
+            "hunter2hunter2",
+            "nested-1",
+            "socket-cookie",
+            "socket-token",
+        ];
         assert_eq!(found(script), expected);
     }
 

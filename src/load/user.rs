@@ -58,7 +58,20 @@ pub(super) struct User {
     pub(super) connections: Connections,
     /// The socket of a scenario that is not over HTTP, once it is open.
     pub(super) line: OnceLock<Line>,
+    /// Steps over the socket take turns: what comes is for one of them.
+    turn: tokio::sync::Mutex<()>,
     mind: Mutex<Mind>,
+}
+
+impl Drop for User {
+    /// What came to a user counts, also when it was sent home in the middle of its flow.
+    fn drop(&mut self) {
+        match self.line.get() {
+            Some(Line::WebSocket(client, _)) => self.sum_up_messages(client),
+            Some(Line::SocketIo(client, _)) => self.sum_up_events(client),
+            None => {}
+        }
+    }
 }
 
 /// A socket, with how long what is awaited may take.
@@ -116,6 +129,7 @@ impl User {
             shared: shared.clone(),
             place,
             line: OnceLock::new(),
+            turn: tokio::sync::Mutex::default(),
             mind: Mutex::new(Mind { variables, random, handed: None }),
         }
     }
@@ -195,24 +209,25 @@ impl User {
                 Ok(due)
             }
             Step::Function(hook) => Box::pin(self.function(hook, due)).await,
-            Step::Emit(emit) => match self.line.get() {
-                Some(Line::SocketIo(client, patience)) => Box::pin(self.emit(client, emit, *patience, due)).await,
-                _ => Err(no_socket()),
-            },
-            Step::Send(send) => match self.line.get() {
-                Some(Line::WebSocket(client, patience)) => {
-                    Box::pin(self.send_message(client, send, *patience, due)).await
-                }
-                _ => Err(no_socket()),
-            },
-            Step::Receive(wait) => match self.line.get() {
-                Some(Line::WebSocket(client, patience)) => {
-                    Box::pin(self.receive_message(client, wait, *patience, due)).await
-                }
-                _ => Err(no_socket()),
-            },
+            Step::Emit(_) | Step::Send(_) | Step::Receive(_) => Box::pin(self.message(step, due)).await,
             Step::Loop(repeated) => self.again_and_again(repeated, due).await,
             Step::Parallel(parallel) => self.at_once(parallel, due).await,
+        }
+    }
+
+    /// A step over the user's socket.
+    async fn message(&self, step: &Step, due: Moment) -> Done {
+        let _turn = self.turn.lock().await;
+        match (step, self.line.get()) {
+            (Step::Emit(emit), Some(Line::SocketIo(client, patience))) => self.emit(client, emit, *patience, due).await,
+            (Step::Send(send), Some(Line::WebSocket(client, patience))) => {
+                self.send_message(client, send, *patience, due).await
+            }
+            (Step::Receive(wait), Some(Line::WebSocket(client, patience))) => {
+                self.receive_message(client, wait, *patience, due).await
+            }
+            // The loading of the script lets them through for scenarios that have such a socket only.
+            _ => Err(Failed::new("invalid_step", "the scenario has no such socket")),
         }
     }
 
@@ -294,11 +309,6 @@ impl User {
             Ok(last)
         })
     }
-}
-
-/// A step that the loading of the script lets through for scenarios that have a socket only.
-fn no_socket() -> Failed {
-    Failed::new("invalid_step", "the scenario has no such socket")
 }
 
 /// What is left of a loop.

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::load::{Load, Ran, counts};
+use crate::support::process;
 use crate::support::web::WebServer;
 
 /// Functions that a team may have.
@@ -153,6 +155,23 @@ fn the_time_of_a_condition_is_in_no_latency() {
     let summaries = &ran.json["aggregate"]["summaries"];
     assert!(summaries["pyperf.hook_time.slowlyTrue"]["min"].as_f64() >= Some(490.0), "{summaries:#}");
     assert!(ran.own("/fromDue")["max"].as_f64() < Some(450.0), "{:#}", ran.own("/fromDue"));
+}
+
+#[test]
+fn an_interruption_ends_users_whose_functions_hang_and_the_run_is_told() {
+    let server = WebServer::start();
+    let scenario = "  - name: hangs\n    flow: [{ log: here }, { function: silent }]\n";
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let load = load(&server.url(), 2, scenario).start();
+        for _ in 0..2 {
+            load.running().stdout().wait_for("here");
+        }
+        process::signal(load.running().pid(), signal);
+        load.running().stderr().wait_for("interrupted");
+        process::signal(load.running().pid(), signal);
+        let ran = load.ended().ended_with(code);
+        assert_eq!((ran.users(), ran.own("/abandoned")), ([2, 0, 0, 0], &json!(2)));
+    }
 }
 
 #[test]

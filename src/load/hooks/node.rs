@@ -4,6 +4,7 @@
 //! input, then by its number; it ends itself when pyperf is gone. It is watched: while calls are under way it has to answer, and one
 //! that does not is ended and started anew.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -160,7 +161,9 @@ impl Sidecar {
             .envs(&start.source.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            // Ctrl+C is for pyperf: users that may finish still need it.
+            .process_group(0);
         if !start.settings.tls.verify {
             command.env("NODE_TLS_REJECT_UNAUTHORIZED", "0");
         }

@@ -86,6 +86,9 @@ impl User {
         if shown == before {
             return Ok(Amended { shown, own: None });
         }
+        for key in amend::in_vain(&before, &shown) {
+            shared.say_once(&format!("note: a function has changed `{key}` of a request, which has no effect"));
+        }
         let request = amend::amended(request, &before, &shown).map_err(|why| {
             let failed = Failed::new("ERR_HOOK_REQUEST", why);
             self.failed_before(request.span, &failed, FailureKind::Function);

@@ -108,13 +108,11 @@ impl User {
         self.look_at(client);
         let began = self.shared.now();
         let handing = async {
-            match &emit.acknowledge {
-                Some(_) => {
-                    let handed = client.emit_with_ack(&namespace, &event, arguments).await;
-                    handed.map(|(emitted, ack)| (emitted, Some(ack)))
-                }
-                None => client.emit(&namespace, &event, arguments).await.map(|emitted| (emitted, None)),
+            if emit.acknowledge.is_none() {
+                return client.emit(&namespace, &event, arguments).await.map(|emitted| (emitted, None));
             }
+            let handed = client.emit_with_ack(&namespace, &event, arguments).await;
+            handed.map(|(emitted, ack)| (emitted, Some(ack)))
         };
         let (emitted, ack) = match tokio::time::timeout(patience, handing).await {
             Ok(Ok(handed)) => handed,

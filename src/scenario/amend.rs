@@ -2,7 +2,7 @@
 //!
 //! A hook gets the request as an object and may change it at will; what of that has an effect is Artillery's choice: the address,
 //! headers, body, cookies, user and password, redirects, and values of forms that the script has too. The query of the script
-//! stays, and so does what is taken out of the answer. What is new is read as if it stood in the script, templates and all.
+//! stays, and so does what is taken out of the answer; its time limit and its name stay too, which for Artillery they do not. What is new is read as if it stood in the script, templates and all.
 
 use serde_json::{Map, Value};
 
@@ -30,6 +30,17 @@ pub fn shown(request: &Request, target: &str, timeout: f64) -> Map<String, Value
         *headers = Value::Object(Map::new());
     }
     shown
+}
+
+/// What of a request hooks may change in vain. Artillery takes `timeout` and `name` from them, but not the query.
+const IN_VAIN: [&str; 3] = ["qs", "timeout", "name"];
+
+/// What a hook has changed in vain.
+pub fn in_vain<'a>(
+    before: &'a Map<String, Value>,
+    after: &'a Map<String, Value>,
+) -> impl Iterator<Item = &'static str> + 'a {
+    IN_VAIN.into_iter().filter(|key| before.get(*key) != after.get(*key))
 }
 
 /// The request after a hook, which saw it as `before` and left `after`.
@@ -160,6 +171,16 @@ mod tests {
         .expect("it can be sent");
         assert_eq!(request.query, [("x".to_owned(), Template::Fixed(json!(1)))]);
         assert!(matches!(request.body, Body::None) && request.captures.is_empty());
+    }
+
+    #[test]
+    fn what_is_changed_in_vain_is_known() {
+        let before = shown(&request("get: {url: /a, name: a}"), "http://h/api/", 120.0);
+        let mut after = before.clone();
+        after["timeout"] = json!(5);
+        after["headers"]["a"] = json!("b");
+        after.remove("name");
+        assert_eq!(in_vain(&before, &after).collect::<Vec<_>>(), ["timeout", "name"]);
     }
 
     #[test]

@@ -246,3 +246,24 @@ impl Desk {
         let _ = pending.answer.send(called);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::What;
+    use super::*;
+
+    #[test]
+    fn the_ends_of_calls_that_are_over_do_not_pile_up() {
+        let mut desk = Desk::new(Clock::start(), Limits::default(), Sink::new(|_| ()), PathBuf::new());
+        let person = Arc::new(Person { number: 0, uid: String::new(), scenario: Arc::default() });
+        let call = Call { person, function: "f".into(), what: What::Function, variables: Variables::default() };
+        let order = || Order { call: call.clone(), index: 0, asked: Moment::default(), answer: oneshot::channel().0 };
+        let never = desk.admit(order()).expect("taken in").id;
+        for _ in 0..10 * MOST_OVER {
+            let id = desk.admit(order()).expect("taken in").id;
+            desk.reply(id, Reply::default());
+        }
+        assert!(desk.due.len() <= MOST_OVER + 3, "{}", desk.due.len());
+        assert_eq!((desk.due.front().map(|(_, id)| *id), desk.is_idle()), (Some(never), false));
+    }
+}

@@ -343,7 +343,7 @@ fn a_server_that_never_reads_is_left_with_what_waits_for_it() {
     run(async {
         let port = serve(|_, mut peer| async move {
             agree(&mut peer, "").await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
         .await;
         let (client, _) = Client::open(&transport(), &wish(port), Moment::default()).await.expect("opened");

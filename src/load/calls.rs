@@ -11,12 +11,15 @@ use super::compose::Ready;
 use super::hooks::{Call, Called, Emitted, Person, Variables, What};
 use super::user::{Done, Failed, User};
 use crate::clock::Moment;
+use crate::printable::printable;
 use crate::recording::traffic::named::HOOK_TIME;
 use crate::recording::traffic::{FailureKind, Tally};
 use crate::scenario::amend;
 use crate::scenario::hook::Hook;
 use crate::scenario::request::Request;
 
+/// The longest name that a function may count something under, in characters.
+const LONGEST: usize = 200;
 /// Names that functions have without their being handed over: the environment is large, and the same for all.
 const KNOWN: [&str; 2] = ["$processEnvironment", "$env"];
 
@@ -83,6 +86,9 @@ impl User {
         if shown == before {
             return Ok(Amended { shown, own: None });
         }
+        for key in amend::in_vain(&before, &shown) {
+            shared.say_once(&format!("note: a function has changed `{key}` of a request, which has no effect"));
+        }
         let request = amend::amended(request, &before, &shown).map_err(|why| {
             let failed = Failed::new("ERR_HOOK_REQUEST", why);
             self.failed_before(request.span, &failed, FailureKind::Function);
@@ -133,10 +139,11 @@ impl User {
             return None;
         }
         let (person, variables) = self.handed();
+        let before = variables.clone();
         let call = Call { person, function: name.as_str().into(), what, variables };
         let called = processor.call(call).await;
         if let Some(variables) = &called.variables {
-            self.take_back(variables);
+            self.take_back(&before, variables);
         }
         if self.place.is_some() {
             let now = self.shared.now();
@@ -184,11 +191,15 @@ impl User {
         })
     }
 
-    fn take_back(&self, variables: &Variables) {
+    /// Takes the variables back that were handed over as `before`. Steps at the same time may have changed others since.
+    fn take_back(&self, before: &Variables, variables: &Variables) {
         let mind = &mut *self.mind();
-        mind.variables.replace(variables);
-        if let Some(handed) = &mut mind.handed {
+        let Some(handed) = &mut mind.handed else { return };
+        if handed.version == mind.variables.version() {
+            mind.variables.replace(variables);
             (handed.variables, handed.version) = (variables.clone(), mind.variables.version());
+        } else {
+            mind.variables.merge(before, variables);
         }
     }
 
@@ -198,19 +209,20 @@ impl User {
     }
 }
 
-/// Counts what a function has reported.
+/// Counts what a function has reported. Its names are printed, and kept as long as the run goes on.
 fn enter(emitted: &Emitted, tally: &mut Tally, now: Moment) {
+    let fit = |name: &String| printable(name, LONGEST);
     let value = |value: f64| Duration::try_from_secs_f64(value / 1e3).unwrap_or_default();
     match emitted {
         Emitted::Counter(name, by) => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as a counter does")]
             let by = by.round() as u64;
-            tally.named.count(name, by);
+            tally.named.count(&fit(name), by);
         }
         Emitted::Histogram(name, number) | Emitted::CustomStat(name, number) => {
-            tally.named.measure(name, value(*number));
+            tally.named.measure(&fit(name), value(*number));
         }
-        Emitted::Rate(name) => tally.named.happened(name, now),
-        Emitted::Error(code) => tally.error(code, None, now),
+        Emitted::Rate(name) => tally.named.happened(&fit(name), now),
+        Emitted::Error(code) => tally.error(&fit(code), None, now),
     }
 }

@@ -41,11 +41,13 @@ impl User {
     /// Nothing came, or not what was waited for.
     pub(super) fn in_vain(&self, at: At, (due, sent): (Moment, Moment), code: &str, detail: &str) -> Failed {
         let now = self.shared.now();
+        // It may be a server's own words, which may be those that it was sent.
+        let code = &self.shown(code);
         let failed = Failed::new(code, detail);
         self.count(code, |tally, code| tally.error(code, Some(at.endpoint.index()), now));
         self.enter_row(at, (due, Some(sent), now), Some(code));
         let timings = Timings { due, sent: Some(sent), done: now, ..Timings::default() };
-        self.keep_message(at, FailureKind::Transport(code.to_owned()), &timings, detail.to_owned());
+        self.keep_message(at, FailureKind::Transport(code.clone()), &timings, detail.to_owned());
         failed
     }
 

@@ -34,6 +34,7 @@ pub mod plan;
 pub mod publish;
 mod redirect;
 mod request;
+mod rounds;
 mod rows;
 mod secrets;
 mod shared;

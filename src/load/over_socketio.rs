@@ -24,6 +24,9 @@ use crate::scenario::script::Scenario;
 /// The namespace that every connection is in.
 const ROOT: &str = "/";
 
+/// What is said when too much waits to be sent.
+const STUCK: &str = "the server takes nothing: too many events wait to be sent";
+
 /// A step while it is done: where it stands, when it was due and when its event was handed over.
 #[derive(Clone, Copy)]
 struct Under {
@@ -41,19 +44,23 @@ impl User {
         let ended = self.act(&scenario.flow, due).await;
         if let Some(Line::SocketIo(client, _)) = self.line.get() {
             client.close().await;
-            self.look_at(client);
-            let (lost, unsent) = (client.lost(), client.unsent());
-            self.count(EVENTS[0], |tally, name| {
-                if lost > 0 {
-                    tally.named.count(name, lost);
-                    tally.named.count("socketio.events_not_kept", lost);
-                }
-                if unsent > 0 {
-                    tally.named.count("socketio.events_not_sent", unsent);
-                }
-            });
         }
         ended
+    }
+
+    /// Counts what came since the last step, and what was lost, of a user that is gone.
+    pub(super) fn sum_up_events(&self, client: &Client) {
+        self.look_at(client);
+        let (lost, unsent) = (client.lost(), client.unsent());
+        self.count(EVENTS[0], |tally, name| {
+            if lost > 0 {
+                tally.named.count(name, lost);
+                tally.named.count("socketio.events_not_kept", lost);
+            }
+            if unsent > 0 {
+                tally.named.count("socketio.events_not_sent", unsent);
+            }
+        });
     }
 
     async fn connect(&self, scenario: &Scenario, engine: &SocketIo, due: Moment) -> Result<Client, Failed> {
@@ -99,15 +106,18 @@ impl User {
         let arguments = Arguments::with_buffers(arguments);
         // What came before is no answer to this.
         self.look_at(client);
-        let handed = match &emit.acknowledge {
-            Some(_) => {
-                let handed = client.emit_with_ack(&namespace, &event, arguments).await;
-                handed.map(|(emitted, ack)| (emitted, Some(ack)))
+        let began = self.shared.now();
+        let handing = async {
+            if emit.acknowledge.is_none() {
+                return client.emit(&namespace, &event, arguments).await.map(|emitted| (emitted, None));
             }
-            None => client.emit(&namespace, &event, arguments).await.map(|emitted| (emitted, None)),
+            let handed = client.emit_with_ack(&namespace, &event, arguments).await;
+            handed.map(|(emitted, ack)| (emitted, Some(ack)))
         };
-        let Ok((emitted, ack)) = handed else {
-            return Err(self.cut_off(client, Under { at, due, sent: self.shared.now() }));
+        let (emitted, ack) = match tokio::time::timeout(patience, handing).await {
+            Ok(Ok(handed)) => handed,
+            Ok(Err(_)) => return Err(self.cut_off(client, Under { at, due, sent: self.shared.now() })),
+            Err(_) => return Err(self.in_vain(at, (due, began), "emit timeout", STUCK)),
         };
         let under = Under { at, due, sent: emitted.at };
         self.count(EMITTED[0], |tally, name| {
@@ -227,7 +237,12 @@ impl User {
             let wanted = Wanted { captures: &wanted.captures, matches: &wanted.matches };
             answer::take_from(wanted, &Answered::value(&arguments), None, variables, random)
         };
-        self.disliked(under.at, taken, (under.due, under.sent, done))
+        let liked = self.disliked(under.at, taken, (under.due, under.sent, done));
+        if liked.is_err() {
+            // It was answered, whatever the script thinks of the answer.
+            self.enter_message(under.at, under.due, Some(under.sent), done);
+        }
+        liked
     }
 
     /// The connection has ended for good, and a step needs it.
@@ -250,6 +265,11 @@ impl User {
     }
 
     fn enter_event(&self, event: &Event) {
+        let refused = match &event.what {
+            // The server may say what it was sent.
+            What::NotJoined { refused, .. } => Some(self.shown(&refused.message)),
+            _ => None,
+        };
         self.count(EVENTS[0], |tally, name| {
             tally.touch(event.at);
             let named = &mut tally.named;
@@ -259,10 +279,7 @@ impl User {
                     named.happened(EVENTS[1], event.at);
                 }
                 What::Joined { took, .. } => named.measure("socketio.join_time", *took),
-                What::NotJoined { refused, .. } => {
-                    let code = refused.message.clone();
-                    tally.error(&code, None, event.at);
-                }
+                What::NotJoined { .. } => tally.error(refused.as_deref().unwrap_or_default(), None, event.at),
                 What::Upgraded { took } => {
                     named.count("socketio.upgraded", 1);
                     named.measure("socketio.upgrade_time", *took);

@@ -19,6 +19,9 @@ use crate::scenario::flow::{self, Awaited, Receive};
 use crate::scenario::script::Scenario;
 use crate::scenario::template::write_text;
 
+/// What is said when too much waits to be sent.
+const STUCK: &str = "the server does not read: too many messages wait to be sent";
+
 impl User {
     /// Acts out a scenario over a WebSocket of its own.
     pub(super) async fn over_websocket(&self, scenario: &Scenario, engine: &WebSocket, due: Moment) -> Done {
@@ -27,7 +30,7 @@ impl User {
         let _ = self.line.set(Line::WebSocket(client, engine.patience));
         let ended = self.act(&scenario.flow, due).await;
         if let Some(Line::WebSocket(client, _)) = self.line.get() {
-            self.close_websocket(client).await;
+            client.close(None, "").await;
         }
         ended
     }
@@ -84,8 +87,11 @@ impl User {
         // What came before is no answer to this.
         self.look_into(client);
         let at = At { span: step.span, endpoint: step.endpoint };
-        let Ok(sent) = client.send(Message::Text(text)).await else {
-            return Err(self.lost(client, at, due));
+        let began = self.shared.now();
+        let sent = match tokio::time::timeout(patience, client.send(Message::Text(text))).await {
+            Ok(Ok(sent)) => sent,
+            Ok(Err(_)) => return Err(self.lost(client, at, due)),
+            Err(_) => return Err(self.in_vain(at, (due, began), "send timeout", STUCK)),
         };
         self.count(SENT[0], |tally, name| {
             tally.touch(sent);
@@ -210,9 +216,8 @@ impl User {
         });
     }
 
-    /// Says goodbye, and counts what came since the last step.
-    async fn close_websocket(&self, client: &Client) {
-        client.close(None, "").await;
+    /// Counts what came since the last step, and what was lost, of a user that is gone.
+    pub(super) fn sum_up_messages(&self, client: &Client) {
         self.look_into(client);
         let lost = client.lost();
         if lost > 0 {

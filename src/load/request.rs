@@ -51,12 +51,17 @@ impl User {
     /// Does a request step.
     pub(super) async fn request(&self, request: &Request, mut due: Moment) -> Done {
         let began = self.shared.now();
-        if !self.wants(request).await? {
+        let wanted = self.wants(request).await?;
+        if matches!(request.only_if, Some(Condition::Says(_))) {
+            due = self.later(due, began);
+        }
+        if !wanted {
             return Ok(due);
         }
         if request.hooks.is_empty() {
             return self.send(request, None, due).await.done();
         }
+        let began = self.shared.now();
         let Amended { shown, own } = self.amend(request).await?;
         due = self.later(due, began);
         let (sent, ready) = own.as_deref().map_or((request, None), |(request, ready)| (request, Some(ready)));

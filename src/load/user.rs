@@ -16,14 +16,14 @@ use serde_json::Value;
 use super::calls::Handed;
 use super::cookies::Cookies;
 use super::http::Connections;
+use super::rounds::Rounds;
 use super::shared::Shared;
 use super::{socketio, websocket};
 use crate::clock::Moment;
-use crate::printable::printable;
 use crate::random::Random;
 use crate::recording::traffic::log::{UserRow, UserState};
 use crate::scenario::engine::Engine;
-use crate::scenario::flow::{self, Flow, Loop, Over, Parallel, Step, Think, Wait};
+use crate::scenario::flow::{Flow, Loop, Parallel, Step, Think, Wait};
 use crate::scenario::length::{self, Given};
 use crate::scenario::script::Scenario;
 use crate::scenario::template::{Scope, Template};
@@ -58,7 +58,20 @@ pub(super) struct User {
     pub(super) connections: Connections,
     /// The socket of a scenario that is not over HTTP, once it is open.
     pub(super) line: OnceLock<Line>,
+    /// Steps over the socket take turns: what comes is for one of them.
+    turn: tokio::sync::Mutex<()>,
     mind: Mutex<Mind>,
+}
+
+impl Drop for User {
+    /// What came to a user counts, also when it was sent home in the middle of its flow.
+    fn drop(&mut self) {
+        match self.line.get() {
+            Some(Line::WebSocket(client, _)) => self.sum_up_messages(client),
+            Some(Line::SocketIo(client, _)) => self.sum_up_events(client),
+            None => {}
+        }
+    }
 }
 
 /// A socket, with how long what is awaited may take.
@@ -116,6 +129,7 @@ impl User {
             shared: shared.clone(),
             place,
             line: OnceLock::new(),
+            turn: tokio::sync::Mutex::default(),
             mind: Mutex::new(Mind { variables, random, handed: None }),
         }
     }
@@ -195,24 +209,25 @@ impl User {
                 Ok(due)
             }
             Step::Function(hook) => Box::pin(self.function(hook, due)).await,
-            Step::Emit(emit) => match self.line.get() {
-                Some(Line::SocketIo(client, patience)) => Box::pin(self.emit(client, emit, *patience, due)).await,
-                _ => Err(no_socket()),
-            },
-            Step::Send(send) => match self.line.get() {
-                Some(Line::WebSocket(client, patience)) => {
-                    Box::pin(self.send_message(client, send, *patience, due)).await
-                }
-                _ => Err(no_socket()),
-            },
-            Step::Receive(wait) => match self.line.get() {
-                Some(Line::WebSocket(client, patience)) => {
-                    Box::pin(self.receive_message(client, wait, *patience, due)).await
-                }
-                _ => Err(no_socket()),
-            },
+            Step::Emit(_) | Step::Send(_) | Step::Receive(_) => Box::pin(self.message(step, due)).await,
             Step::Loop(repeated) => self.again_and_again(repeated, due).await,
             Step::Parallel(parallel) => self.at_once(parallel, due).await,
+        }
+    }
+
+    /// A step over the user's socket.
+    async fn message(&self, step: &Step, due: Moment) -> Done {
+        let _turn = self.turn.lock().await;
+        match (step, self.line.get()) {
+            (Step::Emit(emit), Some(Line::SocketIo(client, patience))) => self.emit(client, emit, *patience, due).await,
+            (Step::Send(send), Some(Line::WebSocket(client, patience))) => {
+                self.send_message(client, send, *patience, due).await
+            }
+            (Step::Receive(wait), Some(Line::WebSocket(client, patience))) => {
+                self.receive_message(client, wait, *patience, due).await
+            }
+            // The loading of the script lets them through for scenarios that have such a socket only.
+            _ => Err(Failed::new("invalid_step", "the scenario has no such socket")),
         }
     }
 
@@ -293,76 +308,5 @@ impl User {
             }
             Ok(last)
         })
-    }
-}
-
-/// A step that the loading of the script lets through for scenarios that have a socket only.
-fn no_socket() -> Failed {
-    Failed::new("invalid_step", "the scenario has no such socket")
-}
-
-/// What is left of a loop.
-enum Rounds<'a> {
-    Numbers { next: u64, end: Option<u64>, start: u64 },
-    Items { items: &'a [Template], next: usize },
-    Values { values: Vec<Value>, next: usize },
-}
-
-impl<'a> Rounds<'a> {
-    fn of(repeated: &'a Loop, user: &User) -> Result<Self, Failed> {
-        Ok(match &repeated.over {
-            Over::Numbers(from, to) => Self::numbers(*from, *to),
-            Over::Rendered(template) => {
-                let text = user.text(template);
-                let (from, to) = flow::range(&text).ok_or_else(|| {
-                    let detail = format!("`{}` is no number, and no range such as 1-4", printable(&text, 100));
-                    let failed = Failed::new("invalid count", detail);
-                    user.refused(repeated.span, &failed);
-                    failed
-                })?;
-                Self::numbers(from, to)
-            }
-            Over::Items(items) => Self::Items { items, next: 0 },
-            Over::Named(path) => {
-                let values = match user.mind().variables.get(path).map(std::borrow::Cow::into_owned) {
-                    Some(Value::Array(values)) => values,
-                    _ => Vec::new(),
-                };
-                Self::Values { values, next: 0 }
-            }
-        })
-    }
-
-    const fn numbers(from: u64, to: Option<u64>) -> Self {
-        Self::Numbers { next: from, end: to, start: from }
-    }
-
-    /// The next number, and the item that goes with it.
-    fn next(&mut self, user: &User) -> Option<(u64, Value)> {
-        match self {
-            Self::Numbers { next, end, start } => {
-                let number = *next;
-                if end.is_some_and(|end| number >= end) {
-                    return None;
-                }
-                *next += 1;
-                Some((number, Value::from(*start)))
-            }
-            Self::Items { items, next } => {
-                let item = items.get(*next)?;
-                *next += 1;
-                Some((*next as u64 - 1, user.value(item).unwrap_or_default()))
-            }
-            Self::Values { values, next } => {
-                let value = std::mem::take(values.get_mut(*next)?);
-                *next += 1;
-                // An item that is a template itself is rendered when its turn has come.
-                let value = match value.as_str().map(Template::of_text) {
-                    Some(template) if !template.is_fixed() => user.value(&template).unwrap_or_default(),
-                    _ => value,
-                };
-                Some((*next as u64 - 1, value))
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A hook gets the request as an object and may change it at will; what of that has an effect is Artillery's choice: the address,
 //! headers, body, cookies, user and password, redirects, and values of forms that the script has too. The query of the script
-//! stays, and so does what is taken out of the answer. What is new is read as if it stood in the script, templates and all.
+//! stays, and so does what is taken out of the answer; its time limit and its name stay too, which for Artillery they do not. What is new is read as if it stood in the script, templates and all.
 
 use serde_json::{Map, Value};
 
@@ -21,13 +21,26 @@ pub fn shown(request: &Request, target: &str, timeout: f64) -> Map<String, Value
     let url = if url.starts_with('/') { format!("{}{url}", target.trim_end_matches('/')) } else { url.to_owned() };
     shown.insert("url".into(), url.into());
     shown.insert("method".into(), request.method.clone().into());
-    shown.insert("timeout".into(), timeout.into());
+    // A whole number, as JavaScript writes it: otherwise every request would seem to have been changed.
+    let timeout = serde_json::from_str(&timeout.to_string()).unwrap_or_else(|_| Value::from(timeout));
+    shown.insert("timeout".into(), timeout);
     // Hooks set a header without asking whether there are any.
     let headers = shown.entry("headers").or_insert(Value::Null);
     if headers.is_null() {
         *headers = Value::Object(Map::new());
     }
     shown
+}
+
+/// What of a request hooks may change in vain. Artillery takes `timeout` and `name` from them, but not the query.
+const IN_VAIN: [&str; 3] = ["qs", "timeout", "name"];
+
+/// What a hook has changed in vain.
+pub fn in_vain<'a>(
+    before: &'a Map<String, Value>,
+    after: &'a Map<String, Value>,
+) -> impl Iterator<Item = &'static str> + 'a {
+    IN_VAIN.into_iter().filter(|key| before.get(*key) != after.get(*key))
 }
 
 /// The request after a hook, which saw it as `before` and left `after`.
@@ -131,7 +144,7 @@ mod tests {
     fn a_hook_sees_the_step_with_its_address_behind_the_target() {
         let shown = shown(&request("post: {url: '/a/{{ id }}', json: {a: 1}}"), "http://h/api/", 120.0);
         let expected = json!({
-            "url": "http://h/api/a/{{ id }}", "json": {"a": 1}, "method": "POST", "timeout": 120.0, "headers": {},
+            "url": "http://h/api/a/{{ id }}", "json": {"a": 1}, "method": "POST", "timeout": 120, "headers": {},
         });
         assert_eq!(Value::Object(shown), expected);
     }
@@ -158,6 +171,16 @@ mod tests {
         .expect("it can be sent");
         assert_eq!(request.query, [("x".to_owned(), Template::Fixed(json!(1)))]);
         assert!(matches!(request.body, Body::None) && request.captures.is_empty());
+    }
+
+    #[test]
+    fn what_is_changed_in_vain_is_known() {
+        let before = shown(&request("get: {url: /a, name: a}"), "http://h/api/", 120.0);
+        let mut after = before.clone();
+        after["timeout"] = json!(5);
+        after["headers"]["a"] = json!("b");
+        after.remove("name");
+        assert_eq!(in_vain(&before, &after).collect::<Vec<_>>(), ["timeout", "name"]);
     }
 
     #[test]

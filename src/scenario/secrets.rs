@@ -57,7 +57,7 @@ impl Secrets {
             Kind::Map(entries) => {
                 for entry in entries {
                     match entry.key.as_str() {
-                        "headers" | "auth" => self.named(&entry.value),
+                        "headers" | "extraHeaders" | "auth" | "query" | "qs" => self.named(&entry.value),
                         "cookie" => self.all(&entry.value),
                         _ => self.steps(&entry.value),
                     }
@@ -73,7 +73,15 @@ impl Secrets {
             Kind::List(nodes) => nodes.iter().for_each(|node| self.named(node)),
             Kind::Map(entries) => {
                 for entry in entries {
-                    if redact::is_secret(&entry.key) { self.all(&entry.value) } else { self.named(&entry.value) }
+                    if redact::is_secret(&entry.key) {
+                        self.all(&entry.value);
+                    } else {
+                        self.named(&entry.value);
+                    }
+                    if let Some(line) = entry.value.as_text().filter(|_| entry.key.eq_ignore_ascii_case("cookie")) {
+                        // A server may repeat one of them, without its name.
+                        line.split(';').filter_map(|pair| pair.split_once('=')).for_each(|(_, value)| self.add(value));
+                    }
                 }
             }
             _ => {}
@@ -110,6 +118,7 @@ mod tests {
             "config": {
                 "variables": {"users": [{"password": "nested-1", "pin": "not-hidden"}], "tokens": [123_456_789, "short"]},
                 "http": {"defaults": {"headers": {"X-Api-Key": "header-1", "Accept": "text/html"}}},
+                "socketio": {"extraHeaders": {"Cookie": "jwt=socket-cookie; a=b"}, "query": {"token": "socket-token", "room": "not-hidden"}},
             },
             "scenarios": [{"flow": [{"loop": [{"get": {
                 "auth": {"user": "somebody", "pass": "hunter2hunter2"},
@@ -118,8 +127,18 @@ mod tests {
                 "json": {"name": "not-hidden"},
             }}]}]}],
         });
-        let expected =
-            ["123456789", "Bearer bearer-1", "bearer-1", "cookie-1", "header-1", "hunter2hunter2", "nested-1"];
+        let expected = [
+            "123456789",
+            "Bearer bearer-1",
+            "bearer-1",
+            "cookie-1",
+            "header-1",
+            "hunter2hunter2",
+            "jwt=socket-cookie; a=b",
+            "nested-1",
+            "socket-cookie",
+            "socket-token",
+        ];
         assert_eq!(found(script), expected);
     }
 

@@ -80,6 +80,16 @@ impl Variables {
         }
     }
 
+    /// The same when more has changed meanwhile: only what differs from what all names were `before` is taken over.
+    pub fn merge(&mut self, before: &Map<String, Value>, all: &Map<String, Value>) {
+        for name in before.keys().filter(|name| !all.contains_key(*name)) {
+            self.forget(name);
+        }
+        for (name, value) in all.iter().filter(|(name, value)| before.get(*name) != Some(*value)) {
+            self.set(name, value.clone());
+        }
+    }
+
     /// What this user has of its own.
     pub fn own(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.own.iter().map(|(name, value)| (&**name, value))
@@ -120,5 +130,22 @@ mod tests {
         assert!(variables.version() > version);
         assert_eq!(variables.own().map(|(name, _)| name).collect::<Vec<_>>(), ["kept", "new"]);
         assert_eq!((variables.named("old"), variables.named("$env")), (None, Some(&json!({}))));
+    }
+
+    #[test]
+    fn what_came_meanwhile_stays() {
+        let mut variables = Variables::default();
+        for name in ["same", "changed", "gone", "captured"] {
+            variables.set(name, json!(1));
+        }
+        let before = variables.all(&[]);
+        variables.set("captured", json!("meanwhile"));
+        variables.set("new", json!("meanwhile"));
+        let mut all = before.clone();
+        all.remove("gone");
+        all.insert("changed".into(), json!(2));
+        variables.merge(&before, &all);
+        let expected = json!({"same": 1, "changed": 2, "captured": "meanwhile", "new": "meanwhile"});
+        assert_eq!(Value::Object(variables.all(&[])), expected);
     }
 }

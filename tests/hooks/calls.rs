@@ -35,6 +35,8 @@ in_both!(
 );
 
 const CALLS: &str = "calls.js";
+/// What is said of something that cannot be told.
+const UNTOLD: &str = "something was thrown that cannot be told";
 
 fn ends_however_it_says_so(runtime: Runtime) {
     let subject = Subject::new(CALLS, runtime);
@@ -64,6 +66,8 @@ fn failures_name_code_message_and_place(runtime: Runtime) {
         ("nextError", "ENOTOKEN", "no token", Some("nextError:")),
         ("nextText", "plain text", "plain text", None),
         ("throws", "boom", "boom", Some("throws:")),
+        ("bare", UNTOLD, UNTOLD, None),
+        ("bareRejects", UNTOLD, UNTOLD, None),
         (
             "reference",
             "undefinedThing is not defined",

@@ -47,6 +47,16 @@ fn it_ends_with_its_processor() {
 }
 
 #[test]
+fn ctrl_c_is_not_for_it() {
+    let subject = subject("group");
+    let pid = subject.step("pid", json!({}))["pid"].as_u64().expect("a number");
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+    // Behind the name: the state, the parent, the group.
+    let group = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(2));
+    assert_eq!(group, Some(pid.to_string().as_str()), "{stat}");
+}
+
+#[test]
 fn what_kills_it_fails_its_calls_and_no_others() {
     let subject = subject("dies");
     let first = subject.step("pid", json!({}))["pid"].as_u64();

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::load::{Load, Ran, counts};
+use crate::support::process;
 use crate::support::web::WebServer;
 
 /// Functions that a team may have.
@@ -36,6 +38,8 @@ function look(requestParams, response, context, ee, next) {
   return next();
 }
 
+const later = () => new Promise((resolve) => setTimeout(resolve, 500));
+
 const rewrite = async (requestParams) => {
   requestParams.url = requestParams.url.replace('/never-reached', '/echo?rewritten={{ name }}');
   requestParams.json = { a: 1, b: '{{ name }}' };
@@ -56,6 +60,8 @@ module.exports = {
   refuses: (context, ee, next) => next(new Error('refused')),
   forever: () => { for (;;); },
   silent: (context, ee, next) => {},
+  slowly: async (context) => { await later(); context.vars.mine = 'mine'; },
+  slowlyTrue: async () => { await later(); return true; },
 };
 ";
 
@@ -128,6 +134,44 @@ fn functions_see_and_change_what_users_know() {
         (&json!(6), &json!(6))
     );
     ran.tells(&["Functions of the processor took", "  look: 6 calls, p50 "]);
+}
+
+#[test]
+fn what_others_capture_while_a_function_is_at_work_stays() {
+    let server = WebServer::start();
+    let steps =
+        "parallel: [{ function: slowly }, { get: { url: \"/echo?a=1\", capture: { json: $.query, as: got } } }]";
+    let scenario =
+        format!("  - name: api\n    flow:\n      - {steps}\n      - log: \"{{{{ mine }}}} {{{{ got }}}}\"\n");
+    let ran = load(&server.url(), 1, &scenario).run().succeeded();
+    assert_eq!(logged(&ran), ["mine {\"a\":\"1\"}"]);
+}
+
+#[test]
+fn the_time_of_a_condition_is_in_no_latency() {
+    let server = WebServer::start();
+    let step = "get: { url: /json, ifTrue: slowlyTrue }";
+    let ran = load(&server.url(), 1, &format!("  - name: api\n    flow: [{step}]\n")).run().succeeded();
+    let summaries = &ran.json["aggregate"]["summaries"];
+    assert!(summaries["pyperf.hook_time.slowlyTrue"]["min"].as_f64() >= Some(490.0), "{summaries:#}");
+    assert!(ran.own("/fromDue")["max"].as_f64() < Some(450.0), "{:#}", ran.own("/fromDue"));
+}
+
+#[test]
+fn an_interruption_ends_users_whose_functions_hang_and_the_run_is_told() {
+    let server = WebServer::start();
+    let scenario = "  - name: hangs\n    flow: [{ log: here }, { function: silent }]\n";
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let load = load(&server.url(), 2, scenario).start();
+        for _ in 0..2 {
+            load.running().stdout().wait_for("here");
+        }
+        process::signal(load.running().pid(), signal);
+        load.running().stderr().wait_for("interrupted");
+        process::signal(load.running().pid(), signal);
+        let ran = load.ended().ended_with(code);
+        assert_eq!((ran.users(), ran.own("/abandoned")), ([2, 0, 0, 0], &json!(2)));
+    }
 }
 
 #[test]

@@ -100,6 +100,8 @@ fn what_does_not_come_is_an_error_with_its_reason() {
             .run()
             .succeeded();
         assert_eq!((ran.users(), ran.counter(&format!("errors.{code}"))), ([1, 0, 1, 0], 1), "{step}");
+        // An answer that the script does not like is one, too.
+        assert_eq!(ran.own("/endpoints/0/fromDue/count"), &json!(1), "{step}: {:#}", ran.own("/endpoints/0"));
         ran.tells(&[detail]);
     }
 }
@@ -150,6 +152,41 @@ fn a_server_that_is_killed_ends_what_is_waited_for() {
     assert_eq!(ran.users(), [1, 0, 1, 0]);
     let disconnected = ran.counters_of("socketio.disconnected.");
     assert_eq!(disconnected.values().sum::<u64>(), 1, "{disconnected:?}");
+}
+
+#[test]
+fn what_came_to_users_that_are_sent_home_is_counted() {
+    let gunicorn = FOUR.server().start();
+    // The welcome comes before the acknowledgement, and no step looks for it.
+    let steps = ["emit: [echo, a]\n        acknowledge: true", "log: here", "think: 600"];
+    let load = script(gunicorn.address(), 3, "", &steps).start();
+    for _ in 0..3 {
+        load.running().stdout().wait_for("here");
+    }
+    load.running().interrupt();
+    load.running().stderr().wait_for("interrupted");
+    load.running().interrupt();
+    let ran = load.ended().ended_with(130);
+    assert_eq!((ran.users(), ran.counter("socketio.events_received")), ([3, 0, 0, 0], 3));
+}
+
+#[test]
+fn steps_at_the_same_time_do_not_take_each_other_s_answers() {
+    let gunicorn = FOUR.server().start();
+    let steps = "parallel:\n        - emit: { channel: many, data: 3, response: { channel: one, data: [0, 1, 2] } }\n        \
+                 - emit: { channel: joinRoom, data: five, response: { channel: joinRoomSuccess, data: five } }\n        \
+                 - emit: { channel: joinRoom, data: six, response: { channel: joinRoomSuccess, data: six } }";
+    let ran = script(gunicorn.address(), 4, "", &[steps]).run().succeeded();
+    assert_eq!((ran.users(), ran.counter("socketio.emit")), ([4, 4, 0, 0], 12), "{}", ran.finished.stdout);
+    assert!(ran.finished.stderr.contains("take turns"), "{}", ran.finished.stderr);
+}
+
+#[test]
+fn secrets_name_no_numbers() {
+    let gunicorn = FOUR.server().start();
+    let step = "emit: [echo, a]\n        namespace: \"/chat?token=literal-token\"\n        acknowledge: true";
+    let ran = script(gunicorn.address(), 1, "", &[step]).run().succeeded();
+    assert!(!ran.everything().contains("literal-token"), "{}", ran.everything());
 }
 
 #[test]

@@ -16,6 +16,9 @@ use super::failure::{Described, Failure};
 use super::settings::{Limits, Sink};
 use crate::clock::{Clock, Moment};
 
+/// Calls that are over of which the end is still looked for.
+const MOST_OVER: usize = 1024;
+
 /// A call on its way to the thread of the processor.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -105,10 +108,19 @@ impl Desk {
                 self.users.insert(user, Known { person: call.person, variables: call.variables });
             }
         }
+        self.tidy();
         self.due.push_back((began + self.limits.wait, id));
         self.pending.insert(id, pending);
         self.at_work = Some((id, began));
         Some(Outbound { id, user, kind: call.what.kind(), index, arguments, fresh, began })
+    }
+
+    /// Forgets when calls that are over would have had to end: behind one that waits for long, they would be without end.
+    fn tidy(&mut self) {
+        if self.due.len() > 2 * self.pending.len() + MOST_OVER {
+            let pending = &self.pending;
+            self.due.retain(|(_, id)| pending.contains_key(id));
+        }
     }
 
     /// A user's variables, as JSON.
@@ -232,5 +244,26 @@ impl Desk {
         };
         // Who asked may be gone, and then nobody wants to know.
         let _ = pending.answer.send(called);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::What;
+    use super::*;
+
+    #[test]
+    fn the_ends_of_calls_that_are_over_do_not_pile_up() {
+        let mut desk = Desk::new(Clock::start(), Limits::default(), Sink::new(|_| ()), PathBuf::new());
+        let person = Arc::new(Person { number: 0, uid: String::new(), scenario: Arc::default() });
+        let call = Call { person, function: "f".into(), what: What::Function, variables: Variables::default() };
+        let order = || Order { call: call.clone(), index: 0, asked: Moment::default(), answer: oneshot::channel().0 };
+        let never = desk.admit(order()).expect("taken in").id;
+        for _ in 0..10 * MOST_OVER {
+            let id = desk.admit(order()).expect("taken in").id;
+            desk.reply(id, Reply::default());
+        }
+        assert!(desk.due.len() <= MOST_OVER + 3, "{}", desk.due.len());
+        assert_eq!((desk.due.front().map(|(_, id)| *id), desk.is_idle()), (Some(never), false));
     }
 }

@@ -4,6 +4,7 @@
 //! input, then by its number; it ends itself when pyperf is gone. It is watched: while calls are under way it has to answer, and one
 //! that does not is ended and started anew.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,8 +70,14 @@ pub(super) async fn run(
         sidecar.desk.fail_all(&failure);
         start.sink.note(&format!("node is started anew ({failure}): what the processor kept in its modules is lost"));
         sidecar.kill();
-        sidecar = Sidecar::start(start, &program, flags)?;
-        if let Err(error) = sidecar.load().await {
+        let again = match Sidecar::start(start, &program, flags) {
+            Ok(again) => {
+                sidecar = again;
+                sidecar.load().await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = again {
             start.sink.note(&format!("the processor could not be started anew: {error}"));
             return Ok(());
         }
@@ -154,7 +161,9 @@ impl Sidecar {
             .envs(&start.source.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            // Ctrl+C is for pyperf: users that may finish still need it.
+            .process_group(0);
         if !start.settings.tls.verify {
             command.env("NODE_TLS_REJECT_UNAUTHORIZED", "0");
         }

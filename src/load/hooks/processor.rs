@@ -1,5 +1,6 @@
 //! The handle that users call a processor through, and the thread that it runs on.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -8,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::{Semaphore, mpsc as orders, oneshot};
 
 use super::super::http::{Settings, Sockets, Transport};
@@ -19,6 +21,9 @@ use super::settings::{HooksError, Limits, Runtime, Sink, Source};
 use super::{node, quickjs};
 use crate::clock::Clock;
 
+/// What others send to end or to suspend pyperf.
+const SIGNALS: [Signal; 6] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
 /// Room on the thread's stack for what is not JavaScript.
 const NATIVE_STACK: usize = 4 << 20;
 
@@ -108,10 +113,9 @@ impl Processor {
         let (sender, receiver) = orders::channel(limits.pending.max(1));
         let (loaded, outcome) = mpsc::sync_channel(1);
         let start = Start { source, limits, settings, clock, sink, shared: shared.clone() };
-        let thread = std::thread::Builder::new()
-            .name("hooks".into())
-            .stack_size(limits.stack.saturating_add(NATIVE_STACK))
-            .spawn(move || run(&start, receiver, &loaded))?;
+        let builder =
+            std::thread::Builder::new().name("hooks".into()).stack_size(limits.stack.saturating_add(NATIVE_STACK));
+        let thread = undisturbed(|| builder.spawn(move || run(&start, receiver, &loaded)))?;
         let ended = || HooksError::Engine("its thread ended".into());
         match outcome.recv().map_err(|_| ended()).and_then(|outcome| outcome) {
             Ok((functions, runtime)) => Ok(Self(Arc::new(Inner {
@@ -187,6 +191,17 @@ impl Drop for Inner {
             let _ = thread.join();
         }
     }
+}
+
+/// Starts a thread that no signal is delivered to: it is there before the command takes its signals over, and one that reached it
+/// would end everything.
+fn undisturbed<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = SigSet::thread_get_mask()?;
+    // A thread begins with the mask of the one that starts it.
+    SigSet::from_iter(SIGNALS).thread_block()?;
+    let started = start();
+    before.thread_set_mask()?;
+    started
 }
 
 /// A call that was not made.

@@ -87,13 +87,17 @@ impl Default for Reconnection {
     }
 }
 
+/// Nobody waits for longer; what scripts say may be beyond what can be computed with.
+const EVER: Duration = Duration::from_secs(365 * 86_400);
+
 impl Reconnection {
     /// The delay before an attempt, counted from 0; `chance` is from 0 to 1 (`backo2`).
     #[must_use]
     pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
         let doubled = self.delay.saturating_mul(1_u32.checked_shl(attempt.min(31)).unwrap_or(u32::MAX));
         let factor = 1.0 + self.spread.clamp(0.0, 1.0) * (2.0 * chance.clamp(0.0, 1.0) - 1.0);
-        doubled.min(self.longest).mul_f64(factor).min(self.longest).max(Duration::from_millis(1))
+        let longest = self.longest.min(EVER);
+        doubled.min(longest).mul_f64(factor).min(longest).max(Duration::from_millis(1))
     }
 }
 
@@ -219,5 +223,7 @@ mod tests {
         let millis = |attempt, chance| reconnection.delay(attempt, chance).as_millis();
         assert_eq!([millis(0, 0.5), millis(1, 0.5), millis(9, 0.5)], [1000, 2000, 5000]);
         assert_eq!([millis(0, 0.0), millis(0, 1.0), millis(99, 1.0)], [500, 1500, 5000]);
+        let endless = Reconnection { delay: Duration::MAX, longest: Duration::MAX, ..reconnection };
+        assert_eq!(endless.delay(0, 1.0), EVER);
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
@@ -30,6 +31,9 @@ enum Order {
 }
 
 type Post = Mailbox<Order, Event>;
+
+/// How long a goodbye may take before the connection is cut: what waits is not sent to a server that does not read.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection and the task that attends it. Dropped, it is cut without a word.
 #[derive(Debug)]
@@ -85,11 +89,18 @@ impl Client {
         self.post.is_over()
     }
 
-    /// Closes the connection when all is sent, and waits up to a second for the other side to do so too. The events that were
-    /// not looked at are still there, the end being the last.
+    /// Closes the connection when all is sent, and waits up to a second for the other side to do so too; three seconds at most
+    /// altogether. The events that were not looked at are still there, the end being the last.
     pub async fn close(&self, code: Option<u16>, reason: &str) {
-        if self.post.order(Order::Close(code, reason.to_owned())).await.is_ok() {
-            self.post.ended().await;
+        let closing = async {
+            if self.post.order(Order::Close(code, reason.to_owned())).await.is_ok() {
+                self.post.ended().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, closing).await.is_err() {
+            self.task.abort();
+            let ended = Ended::Closed { code: 1006, reason: String::new() };
+            self.post.end(Some(Event::Ended(self.clock.now(), ended)));
         }
     }
 }

@@ -339,6 +339,23 @@ fn a_server_that_never_closes_is_left() {
 }
 
 #[test]
+fn a_server_that_never_reads_is_left_with_what_waits_for_it() {
+    run(async {
+        let port = serve(|_, mut peer| async move {
+            agree(&mut peer, "").await;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let (client, _) = Client::open(&transport(), &wish(port), Moment::default()).await.expect("opened");
+        client.send(Message::Binary(vec![1; 32 << 20].into())).await.expect("handed over");
+        client.send(text("never sent")).await.expect("handed over");
+        client.close(None, "").await;
+        assert!(matches!(client.next().await, Some(Event::Ended(_, Ended::Closed { code: 1006, .. }))));
+        assert!(client.is_over());
+    });
+}
+
+#[test]
 fn a_plain_proxy_is_asked_for_a_tunnel() {
     use crate::load::http::Proxies;
     run(async {

@@ -9,6 +9,7 @@ use super::super::request::Reading;
 use super::super::section::{Section, truth};
 use super::super::source::Span;
 use super::super::template::Template;
+use crate::redact;
 
 /// An event that is sent.
 #[derive(Clone, Debug)]
@@ -273,9 +274,9 @@ pub(super) fn connect(entry: &Entry, reading: &mut Reading<'_>) -> Option<Connec
     Some(connect)
 }
 
-/// What is sent, in a few words, as it is written.
+/// What is sent, in a few words, as it is written, but for secrets: it names numbers in every output.
 fn words(node: &Node) -> String {
-    let text = node.as_text().map_or_else(|| node.to_value().to_string(), str::to_owned);
+    let text = redact::text(&node.as_text().map_or_else(|| node.to_value().to_string(), str::to_owned));
     if text.chars().count() <= LONGEST {
         return text;
     }

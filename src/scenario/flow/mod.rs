@@ -212,6 +212,10 @@ fn parallel(node: &Node, reading: &mut Reading<'_>) -> Option<Step> {
     let limit = section.take("limit").and_then(|node| count(node, "limit", reading.findings)).unwrap_or(100);
     let span = written.span;
     section.end(reading.findings);
+    if steps.iter().any(|step| matches!(step, Step::Emit(_) | Step::Send(_) | Step::Receive(_))) {
+        let beside = "what comes is for one of them; Artillery refuses them here";
+        reading.findings.changed(span, "steps over a socket take turns, also inside `parallel`", beside);
+    }
     if reading.http.sockets == 1 && reading.http.pool.is_none() {
         let beside = "give the user more sockets with `http.maxSockets`";
         let sentence = "parallel requests of one user wait for its one socket, as in Artillery";

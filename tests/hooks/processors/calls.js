@@ -16,6 +16,8 @@ module.exports = {
   nextError: (context, ee, next) => next(Object.assign(new Error('no token'), { code: 'ENOTOKEN' })),
   nextText: (context, ee, next) => next('plain text'),
   throws: (context, ee, next) => { throw new Error('boom'); },
+  bare: (context, ee, next) => { throw Object.create(null); },
+  bareRejects: async () => { await null; throw { get message() { throw new Error('no'); } }; },
   reference: (context, ee, next) => { undefinedThing.x = 1; },
   rejects: async () => { await null; throw new TypeError('late boom'); },
   timerThrows: (context, ee, next) => { setTimeout(() => { throw new Error('in a timer'); }, 1); },

@@ -227,8 +227,19 @@
     return stringify(subject);
   }
 
-  // An error as the outside is told of it. The first of code and message is what Artillery counts.
+  // An error as the outside is told of it. What cannot be told (an object without a prototype, getters that throw) ends its call
+  // all the same.
   function describe(error) {
+    try {
+      return described(error);
+    } catch {
+      const message = 'something was thrown that cannot be told';
+      return { code: message, message, stack: '' };
+    }
+  }
+
+  // The first of code and message is what Artillery counts.
+  function described(error) {
     if (error === null || (typeof error !== 'object' && typeof error !== 'function')) {
       const text = String(error);
       return { code: text, message: text, stack: '' };
@@ -407,7 +418,11 @@
       if (call) call.done = true;
       calls.delete(id);
     },
-    forget: (number) => void users.delete(number),
+    forget: (number) => {
+      const user = users.get(number);
+      if (user && user.late) once('a hook has emitted events after its end and after the last call of its user: they are not counted');
+      users.delete(number);
+    },
     exit: (code) => {
       const error = Object.assign(new Error(`process.exit(${code === undefined ? '' : code}) was called`), {
         code: 'ERR_HOOK_EXIT',

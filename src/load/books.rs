@@ -39,25 +39,27 @@ pub(super) struct End {
     pub(super) driver_cpu: Duration,
 }
 
+/// What an endpoint is called.
+fn label(script: &Script, endpoint: &Endpoint) -> EndpointLabel {
+    let label = EndpointLabel {
+        method: endpoint.method.clone(),
+        path: endpoint.path.clone(),
+        query: endpoint.query.clone(),
+        name: endpoint.name.clone(),
+        metric: script.plugins.by_endpoint.metric(endpoint),
+    };
+    // The plugin is about requests.
+    EndpointLabel { metric: label.metric.clone().filter(|_| !label.is_message()), ..label }
+}
+
 impl Books {
     /// Empty books. Every window that is entered is put into the outlet too.
     pub(super) fn new(script: &Script, outlet: Option<Outlet>) -> Self {
-        let label = |endpoint: &Endpoint| {
-            let label = EndpointLabel {
-                method: endpoint.method.clone(),
-                path: endpoint.path.clone(),
-                query: endpoint.query.clone(),
-                name: endpoint.name.clone(),
-                metric: script.plugins.by_endpoint.metric(endpoint),
-            };
-            // The plugin is about requests.
-            EndpointLabel { metric: label.metric.clone().filter(|_| !label.is_message()), ..label }
-        };
         Self {
             total: Tally::default(),
             windows: Vec::new(),
             scenarios: script.scenarios.iter().map(|scenario| scenario.name.clone()).collect(),
-            endpoints: script.endpoints.iter().map(label).collect(),
+            endpoints: script.endpoints.iter().map(|endpoint| label(script, endpoint)).collect(),
             target: crate::redact::text(&script.target),
             outlet,
             closed: None,
@@ -87,6 +89,17 @@ impl Books {
             scenarios: self.scenarios.clone(),
             endpoints: self.endpoints.clone(),
         }
+    }
+
+    /// Adds an endpoint that the script itself does not have; its number.
+    pub(super) fn add_endpoint(&mut self, script: &Script, endpoint: &Endpoint) -> u32 {
+        self.endpoints.push(label(script, endpoint));
+        u32::try_from(self.endpoints.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// The endpoints from that number on.
+    pub(super) fn endpoints_from(&self, number: usize) -> &[EndpointLabel] {
+        self.endpoints.get(number..).unwrap_or_default()
     }
 
     /// The windows from that number on.

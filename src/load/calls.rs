@@ -94,6 +94,9 @@ impl User {
             self.failed_before(request.span, &failed, FailureKind::Function);
             failed
         })?;
+        let name = amend::name(&before, &shown).map(|name| self.shown(name));
+        let endpoint = name.and_then(|name| shared.endpoint_named(request.endpoint, &name));
+        let request = Request { endpoint: endpoint.unwrap_or(request.endpoint), ..request };
         let ready = shared.composer.prepare(&request);
         Ok(Amended { shown, own: Some(Box::new((request, ready))) })
     }

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::recording::Phase;
 use crate::recording::file::{FileError, RecordingFile};
 use crate::recording::traffic::log::{Batch, FailureRows, LoadHead, LoadState};
-use crate::recording::traffic::{PhaseRun, Traffic};
+use crate::recording::traffic::{EndpointLabel, PhaseRun, Traffic};
 use crate::scenario::phase::Arrivals;
 use crate::stop::{Stop, StopReason};
 
@@ -81,7 +81,7 @@ impl Keeping {
         let (failures, more_failures) = self.shared.ledger().grown_failures(&mut self.known);
         let active = self.shared.active.load(Relaxed);
         let state = LoadState { ended: now, cut_short: true, active, more_failures, ..LoadState::default() };
-        self.append(now, &phases, failures, state);
+        self.append(now, &phases, (failures, None), state);
     }
 
     /// Writes the rest of a run that is over. Tells why the file is not whole, and how many rows it lacks.
@@ -97,7 +97,7 @@ impl Keeping {
             more_failures: traffic.failures.uncounted(),
         };
         let failures = traffic.failures.grown(&mut self.known);
-        self.append(traffic.ended, &traffic.phases, failures, state);
+        self.append(traffic.ended, &traffic.phases, (failures, Some(traffic)), state);
         (self.error, self.lost)
     }
 
@@ -110,10 +110,22 @@ impl Keeping {
         }
     }
 
-    fn append(&mut self, now: Moment, phases: &[PhaseRun], failures: Vec<FailureRows>, state: LoadState) {
+    fn append(
+        &mut self,
+        now: Moment,
+        phases: &[PhaseRun],
+        (failures, over): (Vec<FailureRows>, Option<&Traffic>),
+        state: LoadState,
+    ) {
         let taken = self.shared.ledger().take_rows(now);
         let Some(taken) = taken else { return };
         self.lost = taken.lost;
+        // After the rows, so that none of them has an endpoint that is not in the file.
+        let first = self.head.endpoints.len();
+        let endpoints: Vec<EndpointLabel> = match over {
+            Some(traffic) => traffic.endpoints.get(first..).unwrap_or_default().to_vec(),
+            None => self.shared.endpoints_from(first),
+        };
         let script = &self.shared.script;
         let words = |number: usize| script.phases.get(number).map_or(Arrivals::None, |phase| phase.arrivals).words();
         let batch = Batch {
@@ -122,8 +134,10 @@ impl Keeping {
             users: taken.users,
             windows: taken.windows,
             failures,
+            endpoints: (first, endpoints.clone()),
             state: LoadState { lost: taken.lost, ..state },
         };
+        self.head.endpoints.extend(endpoints);
         self.write(|file| file.append_traffic(&batch));
     }
 

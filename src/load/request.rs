@@ -151,7 +151,14 @@ impl User {
                 keep: composed.keep,
                 due,
             };
-            let Exchange { timings, outcome } = self.shared.transport.exchange(&self.connections, outgoing).await;
+            let exchange = match request.patience {
+                Some(patience) => {
+                    let patient = self.shared.transport.patient(patience);
+                    Box::pin(patient.exchange(&self.connections, outgoing)).await
+                }
+                None => self.shared.transport.exchange(&self.connections, outgoing).await,
+            };
+            let Exchange { timings, outcome } = exchange;
             self.enter(request, &timings, &outcome);
             let answer = match outcome {
                 Ok(answer) => answer,

@@ -17,14 +17,20 @@ use super::secrets;
 use super::socketio::Dialer;
 use super::{Broken, Options};
 use crate::clock::{Clock, Moment};
+use crate::printable::printable;
 use crate::random::Random;
 use crate::recording::traffic::log::LoadHead;
-use crate::recording::traffic::{Progress, Traffic, Window};
+use crate::recording::traffic::{EndpointLabel, Progress, Traffic, Window};
+use crate::scenario::endpoint::{Endpoint, EndpointId};
 use crate::scenario::payload::Order;
 use crate::scenario::script::Script;
 use crate::scenario::source::{Sources, Span};
 use crate::scenario::variables::Variables;
 
+/// Names that functions may give to endpoints; further ones have no effect.
+const MOST_NAMED: usize = 200;
+/// The longest of them, in characters.
+const LONGEST_NAME: usize = 100;
 /// Lines that are said once each; further ones are not said.
 const MOST_SAID: usize = 100;
 
@@ -55,6 +61,8 @@ pub(super) struct Shared {
     common: Mutex<Arc<HashMap<String, Value>>>,
     /// Values that must not be shown, whoever knows them: those of the script, and those that `before` has found out.
     secrets: Mutex<Arc<Vec<String>>>,
+    /// Endpoints that functions have given another name.
+    named: Mutex<HashMap<(EndpointId, String), EndpointId>>,
     /// What has been said that is to be said once.
     said: Mutex<HashSet<String>>,
     ledger: Mutex<Ledger>,
@@ -106,6 +114,7 @@ impl Shared {
             weights: weights.collect(),
             common: Mutex::new(script.shared.clone()),
             secrets: Mutex::new(Arc::new(script.secrets.clone())),
+            named: Mutex::default(),
             said: Mutex::default(),
             ledger: Mutex::new(ledger),
             books: Mutex::new(Books::new(&script, options.windows)),
@@ -169,6 +178,31 @@ impl Shared {
         let ends = self.ends.load(Relaxed);
         let patience = (ends > 0).then(|| Moment::from_nanos(ends).since(now));
         self.books().progress(&self.ledger(), now, self.active.load(Relaxed), patience)
+    }
+
+    /// The endpoint of that name where a request is otherwise filed under `endpoint`; `None` when there are too many.
+    pub(super) fn endpoint_named(&self, endpoint: EndpointId, name: &str) -> Option<EndpointId> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (endpoint, printable(name, LONGEST_NAME));
+        if let Some(known) = named.get(&key) {
+            return Some(*known);
+        }
+        if named.len() >= MOST_NAMED {
+            self.say_once(
+                "note: functions give requests more names than are kept apart; the rest has the script's own",
+            );
+            return None;
+        }
+        let written = self.script.endpoints.get(endpoint)?;
+        let fresh = Endpoint { name: Some(key.1.clone()), ..written.clone() };
+        let id = EndpointId::from_index(self.books().add_endpoint(&self.script, &fresh));
+        named.insert(key, id);
+        Some(id)
+    }
+
+    /// The endpoints from that number on.
+    pub(super) fn endpoints_from(&self, number: usize) -> Vec<EndpointLabel> {
+        self.books().endpoints_from(number).to_vec()
     }
 
     /// Prints a line, unless it has been printed before.

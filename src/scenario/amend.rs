@@ -1,8 +1,11 @@
 //! What becomes of a request when a hook has changed it.
 //!
 //! A hook gets the request as an object and may change it at will; what of that has an effect is Artillery's choice: the address,
-//! headers, body, cookies, user and password, redirects, and values of forms that the script has too. The query of the script
-//! stays, and so does what is taken out of the answer; its time limit and its name stay too, which for Artillery they do not. What is new is read as if it stood in the script, templates and all.
+//! headers, body, cookies, user and password, redirects, time limit, name, and values of forms that the script has too. The query of
+//! the script stays, and so does what is taken out of the answer. What is new is read as if it stood in the script, templates and
+//! all.
+
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -32,8 +35,15 @@ pub fn shown(request: &Request, target: &str, timeout: f64) -> Map<String, Value
     shown
 }
 
-/// What of a request hooks may change in vain. Artillery takes `timeout` and `name` from them, but not the query.
-const IN_VAIN: [&str; 3] = ["qs", "timeout", "name"];
+/// What of a request hooks may change in vain.
+const IN_VAIN: [&str; 1] = ["qs"];
+
+/// The name that a hook has given a request, if it is another one than before.
+#[must_use]
+pub fn name<'a>(before: &Map<String, Value>, after: &'a Map<String, Value>) -> Option<&'a str> {
+    let name = after.get("name").filter(|name| before.get("name") != Some(name));
+    name.and_then(Value::as_str).filter(|name| !name.is_empty())
+}
 
 /// What a hook has changed in vain.
 pub fn in_vain<'a>(
@@ -68,6 +78,10 @@ pub fn amended(request: &Request, before: &Map<String, Value>, after: &Map<Strin
     }
     if changed("followRedirect") {
         amended.follow = after.get("followRedirect").and_then(Value::as_bool).unwrap_or(true);
+    }
+    if changed("timeout") {
+        let seconds = after.get("timeout").and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
+        amended.patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     }
     if ["json", "body", "form", "formData"].into_iter().any(changed) {
         amended.body = body(request, after, &mut findings);
@@ -175,12 +189,25 @@ mod tests {
 
     #[test]
     fn what_is_changed_in_vain_is_known() {
-        let before = shown(&request("get: {url: /a, name: a}"), "http://h/api/", 120.0);
+        let before = shown(&request("get: {url: /a, qs: {a: 1}}"), "http://h/api/", 120.0);
         let mut after = before.clone();
-        after["timeout"] = json!(5);
         after["headers"]["a"] = json!("b");
-        after.remove("name");
-        assert_eq!(in_vain(&before, &after).collect::<Vec<_>>(), ["timeout", "name"]);
+        assert_eq!(in_vain(&before, &after).count(), 0);
+        after.remove("qs");
+        assert_eq!(in_vain(&before, &after).collect::<Vec<_>>(), ["qs"]);
+    }
+
+    #[test]
+    fn a_hook_gives_a_name_and_a_time_limit() {
+        let written = request("get: {url: /a, name: a}");
+        let before = shown(&written, "http://h/api/", 120.0);
+        let mut after = before.clone();
+        assert_eq!(name(&before, &after), None);
+        after["name"] = json!("b");
+        after["timeout"] = json!(0.5);
+        assert_eq!(name(&before, &after), Some("b"));
+        let amended = amended(&written, &before, &after).expect("it can be sent");
+        assert_eq!(amended.patience, Some(Duration::from_millis(500)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -64,6 +65,8 @@ pub struct Request {
     pub hooks: Hooks,
     /// The step as it is written, which is what hooks see.
     pub written: Value,
+    /// How long each part may take, if a hook says so.
+    pub patience: Option<Duration>,
     /// Where it is written.
     pub span: Span,
 }
@@ -220,6 +223,7 @@ pub fn read(entry: &Entry, reading: &mut Reading<'_>) -> Option<Request> {
         matches,
         expectations,
         hooks,
+        patience: None,
         written: if reading.functions == Functions::Missing { Value::Null } else { entry.value.to_value() },
         span: entry.span,
     })

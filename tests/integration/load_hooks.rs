@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::support::load::{Load, Ran, counts};
 use crate::support::process;
+use crate::support::pyperf::Pyperf;
 use crate::support::web::WebServer;
 
 /// Functions that a team may have.
@@ -40,6 +41,12 @@ function look(requestParams, response, context, ee, next) {
 
 const later = () => new Promise((resolve) => setTimeout(resolve, 500));
 
+function rename(requestParams, context, ee, next) {
+  requestParams.name = 'Page ' + context.vars.$loopCount;
+  requestParams.timeout = requestParams.url.includes('no-answer') ? 0.3 : 20;
+  next();
+}
+
 const rewrite = async (requestParams) => {
   requestParams.url = requestParams.url.replace('/never-reached', '/echo?rewritten={{ name }}');
   requestParams.json = { a: 1, b: '{{ name }}' };
@@ -51,7 +58,7 @@ function complain(error, requestParams, context, ee, next) {
 }
 
 module.exports = {
-  setAuthHeader, prepare, look, rewrite, complain,
+  setAuthHeader, prepare, look, rewrite, rename, complain,
   more: (context, next) => next(context.vars.seen < 3),
   isPrepared: (vars) => vars.name === 'prepared8',
   isNot: () => false,
@@ -200,6 +207,23 @@ fn a_function_that_fails_ends_its_user_and_nobody_else() {
         load(&server.url(), 30, &(all + "  - name: fine\n    flow: [{ get: { url: /json } }]\n")).run().succeeded();
     assert_eq!(ran.counter("vusers.completed"), ran.counter("http.codes.200"));
     assert_eq!(server.requests().iter().filter(|request| request.path() == "/never-reached").count(), 0);
+}
+
+#[test]
+fn a_function_gives_requests_names_and_time_limits() {
+    let server = WebServer::start();
+    let scenario = r"  - name: api
+    beforeRequest: rename
+    flow:
+      - loop: [get: { url: /json }]
+        count: 2
+      - get: { url: /no-answer }
+";
+    let ran = load(&server.url(), 2, scenario).arguments(["--recording", "run.pyperf"]).run().succeeded();
+    assert_eq!((ran.users(), ran.counter("errors.ETIMEDOUT")), ([2, 0, 2, 0], 2));
+    ran.tells(&["\n  Page 0 ", "\n  Page 1 "]);
+    let again = Pyperf::new(["report", "--json", "-o", "-"]).arguments([ran.path("run.pyperf")]).run().succeeded();
+    assert!(again.stdout.contains("Page 0") && again.stdout.contains("Page 1"), "{}", again.stdout);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rusqlite::{Transaction, params};
 use serde_json::{Map, Value};
 
 use super::super::traffic::log::{Batch, FailureRows, LoadHead, RequestRow, UserRow, WindowRow};
-use super::super::traffic::{Failure, FailureKind};
+use super::super::traffic::{EndpointLabel, Failure, FailureKind};
 use super::write::{nanos, signed, upsert_phases};
 use crate::clock::Moment;
 
@@ -36,8 +36,13 @@ pub(super) fn begin(to: &Transaction<'_>, head: &LoadHead) -> rusqlite::Result<(
     for (id, name) in (0_i64..).zip(&head.scenarios) {
         to.execute("INSERT INTO scenario VALUES (?1, ?2)", params![id, name])?;
     }
-    let mut endpoint = to.prepare("INSERT INTO endpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    for (id, label) in (0_i64..).zip(&head.endpoints) {
+    insert_endpoints(to, 0, &head.endpoints)
+}
+
+fn insert_endpoints(to: &Transaction<'_>, first: usize, labels: &[EndpointLabel]) -> rusqlite::Result<()> {
+    let mut endpoint = to.prepare_cached("INSERT INTO endpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (id, label) in (first..).zip(labels) {
+        let id = i64::try_from(id).unwrap_or(i64::MAX);
         endpoint.execute(params![id, label.method, label.path, label.query, label.name, label.metric])?;
     }
     Ok(())
@@ -45,6 +50,7 @@ pub(super) fn begin(to: &Transaction<'_>, head: &LoadHead) -> rusqlite::Result<(
 
 /// Writes a batch.
 pub(super) fn append(to: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    insert_endpoints(to, batch.endpoints.0, &batch.endpoints.1)?;
     insert_requests(to, &batch.requests)?;
     upsert_users(to, &batch.users)?;
     upsert_windows(to, &batch.windows)?;

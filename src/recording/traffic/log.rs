@@ -281,6 +281,8 @@ pub struct Batch {
     pub windows: Vec<WindowRow>,
     /// Kinds of failures that grew.
     pub failures: Vec<FailureRows>,
+    /// Endpoints that were not known when the load began, and the number of the first of them.
+    pub endpoints: (usize, Vec<EndpointLabel>),
     /// The phases as they were run so far, in place of those of the batch before.
     pub phases: Vec<Phase>,
     /// How the load stands.

@@ -49,17 +49,28 @@ impl Ended {
 
 impl User {
     /// Does a request step.
-    pub(super) async fn request(&self, request: &Request, mut due: Moment) -> Done {
-        let began = self.shared.now();
-        let wanted = self.wants(request).await?;
-        if matches!(request.only_if, Some(Condition::Says(_))) {
-            due = self.later(due, began);
+    pub(super) async fn request(&self, request: &Request, due: Moment) -> Done {
+        // Functions get a future of their own: the room that it takes would be every request's.
+        if !request.hooks.is_empty() || matches!(request.only_if, Some(Condition::Says(_))) {
+            return Box::pin(self.request_with_functions(request, due)).await;
         }
-        if !wanted {
+        let holds = match &request.only_if {
+            Some(Condition::Holds(condition)) => self.holds(condition),
+            _ => true,
+        };
+        if !(holds && self.is_chosen(request)) {
             return Ok(due);
         }
-        if request.hooks.is_empty() {
-            return self.send(request, None, due).await.done();
+        self.send(request, None, due).await.done()
+    }
+
+    /// The same of a request that functions have a say in.
+    async fn request_with_functions(&self, request: &Request, mut due: Moment) -> Done {
+        let began = self.shared.now();
+        let wanted = self.says_so(request).await? && self.is_chosen(request);
+        due = self.later(due, began);
+        if !wanted {
+            return Ok(due);
         }
         let began = self.shared.now();
         let Amended { shown, own } = self.amend(request).await?;
@@ -107,9 +118,9 @@ impl User {
         }
     }
 
-    /// Whether chance and condition let the request be sent.
-    async fn wants(&self, request: &Request) -> Result<bool, Failed> {
-        let holds = match &request.only_if {
+    /// Whether the condition of a request, which may be a function, lets it be sent.
+    async fn says_so(&self, request: &Request) -> Result<bool, Failed> {
+        Ok(match &request.only_if {
             None => true,
             Some(Condition::Holds(condition)) => self.holds(condition),
             Some(Condition::Says(hook)) => match self.says(hook).await {
@@ -117,8 +128,12 @@ impl User {
                 // It is no function, so it is a variable.
                 None => Expression::parse(&self.text(&hook.name)).is_ok_and(|condition| self.holds(&condition)),
             },
-        };
-        Ok(holds && request.probability.is_none_or(|percent| self.mind().random.unit() * 100.0 < percent))
+        })
+    }
+
+    /// Whether chance lets a request be sent.
+    fn is_chosen(&self, request: &Request) -> bool {
+        request.probability.is_none_or(|percent| self.mind().random.unit() * 100.0 < percent)
     }
 
     fn holds(&self, condition: &Expression) -> bool {
@@ -153,8 +168,9 @@ impl User {
             };
             let exchange = match request.patience {
                 Some(patience) => {
-                    let patient = self.shared.transport.patient(patience);
-                    Box::pin(patient.exchange(&self.connections, outgoing)).await
+                    let patient =
+                        async { self.shared.transport.patient(patience).exchange(&self.connections, outgoing).await };
+                    Box::pin(patient).await
                 }
                 None => self.shared.transport.exchange(&self.connections, outgoing).await,
             };

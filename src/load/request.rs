@@ -61,7 +61,8 @@ impl User {
         if !(holds && self.is_chosen(request)) {
             return Ok(due);
         }
-        self.send(request, None, due).await.done()
+        let composed = self.composed(request, None)?;
+        self.exchange(request, composed, due).await.done()
     }
 
     /// The same of a request that functions have a say in.
@@ -76,7 +77,8 @@ impl User {
         let Amended { shown, own } = self.amend(request).await?;
         due = self.later(due, began);
         let (sent, ready) = own.as_deref().map_or((request, None), |(request, ready)| (request, Some(ready)));
-        match self.send(sent, ready, due).await {
+        let composed = self.composed(sent, ready)?;
+        match self.exchange(sent, composed, due).await {
             Ended::Unanswered(failed) => {
                 self.complain(&request.hooks.on_error, &shown, &failed).await;
                 Err(failed)
@@ -92,8 +94,8 @@ impl User {
         }
     }
 
-    /// Composes a request and sends it.
-    async fn send(&self, request: &Request, ready: Option<&Ready>, due: Moment) -> Ended {
+    /// Makes a request for this user; one that cannot be made is counted and kept.
+    fn composed<'r>(&'r self, request: &Request, ready: Option<&'r Ready>) -> Result<Composed<'r>, Failed> {
         let composed = {
             let Mind { variables, random, .. } = &mut *self.mind();
             let mut scope = Scope { variables, random };
@@ -108,14 +110,11 @@ impl User {
             }
             composed
         };
-        match composed {
-            Ok(composed) => self.exchange(request, composed, due).await,
-            Err(bad) => {
-                let failed = Failed::new(bad.code, bad.detail);
-                self.refused(request.span, &failed);
-                Ended::Unsent(failed)
-            }
-        }
+        composed.map_err(|bad| {
+            let failed = Failed::new(bad.code, bad.detail);
+            self.refused(request.span, &failed);
+            failed
+        })
     }
 
     /// Whether the condition of a request, which may be a function, lets it be sent.

@@ -150,7 +150,13 @@ impl User {
         }
         let shared = self.shared.clone();
         let ended = match shared.script.scenarios.get(usize::from(place.scenario)) {
-            Some(scenario) => self.play(scenario, due).await,
+            // Most users have no socket, and none of them is to carry the room for one.
+            Some(Scenario { engine: Engine::Http, flow, .. }) => {
+                let ended = self.act(flow, due).await;
+                self.leave();
+                ended
+            }
+            Some(scenario) => Box::pin(self.play(scenario, due)).await,
             None => Ok(due),
         };
         let now = self.shared.now();
@@ -185,10 +191,15 @@ impl User {
             Engine::WebSocket(engine) => Box::pin(self.over_websocket(scenario, engine, due)).await,
             Engine::SocketIo(engine) => Box::pin(self.over_socketio(scenario, engine, due)).await,
         };
+        self.leave();
+        ended
+    }
+
+    /// Lets the processor forget this user.
+    fn leave(&self) {
         if let (Some(processor), Some(_)) = (&self.shared.processor, &self.mind().handed) {
             processor.forget(self.number());
         }
-        ended
     }
 
     /// Acts out a flow.

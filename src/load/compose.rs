@@ -7,11 +7,11 @@ use ::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, He
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
 use super::headers::Headers;
-use super::http::{BadUrl, Keep, Target};
+use super::http::{BadUrl, COMPONENT, Keep, Target};
 use crate::random::Random;
 use crate::scenario::flow::{Flow, Step};
 use crate::scenario::request::{Body, Content, Part, Request};
@@ -25,17 +25,6 @@ pub(super) const EXCERPT: usize = 4096;
 const LARGEST_BODY: usize = crate::scenario::extract::LARGEST_BODY;
 /// What a server learns of who is asking.
 const AGENT: &str = concat!("pyperf/", env!("CARGO_PKG_VERSION"));
-/// What JavaScript's `encodeURIComponent` leaves alone.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
 
 /// Every request of a script, as far as it is the same for all users; by its number.
 #[derive(Debug)]

@@ -5,18 +5,6 @@ use serde_json::{Value, json};
 
 use super::support::{Subject, block_on, call};
 
-/// Runs a test in each runtime.
-macro_rules! in_both {
-    ($($name:ident),* $(,)?) => {
-        mod quickjs {
-            $(#[test] fn $name() { super::$name(super::Runtime::QuickJs); })*
-        }
-        mod node {
-            $(#[test] fn $name() { super::$name(super::Runtime::Node); })*
-        }
-    };
-}
-
 in_both!(
     ends_however_it_says_so,
     the_second_end_is_not_heard,

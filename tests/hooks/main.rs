@@ -2,6 +2,18 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "in a test the failed expectation is the report")]
 
+/// Runs a test in each runtime.
+macro_rules! in_both {
+    ($($name:ident),* $(,)?) => {
+        mod quickjs {
+            $(#[test] fn $name() { super::$name(super::Runtime::QuickJs); })*
+        }
+        mod node {
+            $(#[test] fn $name() { super::$name(super::Runtime::Node); })*
+        }
+    };
+}
+
 mod calls;
 mod modules;
 mod node;

@@ -8,18 +8,6 @@ use serde_json::json;
 use super::packages::{installed, with_modules};
 use super::support::{Subject, limits, source};
 
-/// Runs a test in each runtime.
-macro_rules! in_both {
-    ($($name:ident),* $(,)?) => {
-        mod quickjs {
-            $(#[test] fn $name() { super::$name(super::Runtime::QuickJs); })*
-        }
-        mod node {
-            $(#[test] fn $name() { super::$name(super::Runtime::Node); })*
-        }
-    };
-}
-
 in_both!(commonjs_and_globals, es_modules, real_packages, code_that_cannot_be_loaded);
 
 fn name(runtime: Runtime, test: &str) -> String {

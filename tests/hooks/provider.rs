@@ -11,18 +11,6 @@ use serde_json::json;
 use super::packages::{copy, installed};
 use super::support::{Subject, block_on, call, folder, limits, source};
 
-/// Runs a test in each runtime.
-macro_rules! in_both {
-    ($($name:ident),* $(,)?) => {
-        mod quickjs {
-            $(#[test] fn $name() { super::$name(super::Runtime::QuickJs); })*
-        }
-        mod node {
-            $(#[test] fn $name() { super::$name(super::Runtime::Node); })*
-        }
-    };
-}
-
 in_both!(one_token_serves_all, fetch_is_the_one_of_the_web);
 
 type Log = Arc<Mutex<Vec<String>>>;

@@ -98,20 +98,22 @@ fn server(packages: Packages) -> Gunicorn {
         .start()
 }
 
-#[test]
-fn a_script_of_three_scenarios_runs_unchanged() {
-    let gunicorn = server(Packages::SocketIo5);
+/// The team's script, with what its environment says.
+fn team(gunicorn: &Gunicorn) -> Load {
     let target = format!("http://{}", gunicorn.address());
-    let ran = Load::script(SCRIPT)
+    Load::script(SCRIPT)
         .file("functions.js", FUNCTIONS)
         .env("TARGET", &target)
         .env("KEYCLOAK_URI", &target)
         .env("SERVICE_API_KEY", "a-key-of-the-service")
         .env("CSR_PASSWORD", "a-password-of-the-csr")
         .env("MAX_VIRTUAL_USERS", "200")
-        .arguments(["--seed", "7", "-k"])
-        .run()
-        .succeeded();
+}
+
+#[test]
+fn a_script_of_three_scenarios_runs_unchanged() {
+    let gunicorn = server(Packages::SocketIo5);
+    let ran = team(&gunicorn).arguments(["--seed", "7", "-k"]).run().succeeded();
     let [created, completed, failed, skipped] = ran.users();
     assert_eq!((created, completed, failed, skipped), (16, 16, 0, 0), "{}", ran.finished.stdout);
 

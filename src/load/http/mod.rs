@@ -48,6 +48,7 @@ pub use exchange::Transport;
 pub use failure::{Failure, Stage};
 pub use pool::Connections;
 pub(in crate::load) use stream::Stream;
+pub(in crate::load) use target::COMPONENT;
 pub use target::{BadUrl, Origin, Target};
 pub(in crate::load) use upgrade::{Switch, Upgraded};
 

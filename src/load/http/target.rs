@@ -8,8 +8,20 @@ use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use url::{Host, Url};
+
+/// What JavaScript's `encodeURIComponent` leaves alone.
+pub(in crate::load) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
 
 /// The longest URL that is taken, in bytes; what a request line can hold in the `http` crate.
 const LONGEST: usize = 65_000;

@@ -9,12 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
 use super::engine::Generation;
 use super::packet::Limits;
-use crate::load::http::{BadUrl, Target};
+use crate::load::http::{BadUrl, COMPONENT, Target};
 
 /// How packets travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,20 +175,8 @@ impl Options {
     }
 }
 
-/// What `encodeURIComponent` leaves as it is.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
-
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
+    utf8_percent_encode(text, COMPONENT).to_string()
 }
 
 #[cfg(test)]

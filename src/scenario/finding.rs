@@ -47,6 +47,8 @@ pub struct Finding {
     pub span: Option<Span>,
     /// What to write beside the mark below the line.
     pub beside: Option<String>,
+    /// Whether the line is not to be shown, only named: it may hold a secret.
+    pub unshown: bool,
 }
 
 /// Everything there is to say of one script.
@@ -59,22 +61,31 @@ pub struct Findings {
 impl Findings {
     /// The script cannot run because of this.
     pub fn error(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
-        self.push(Severity::Error, span.into(), sentence.into(), beside);
+        self.push(Self::finding(Severity::Error, span.into(), sentence.into(), beside));
+    }
+
+    /// The script cannot run because of this, which stands in a line that may hold a secret.
+    pub fn error_unshown(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
+        let finding = Self::finding(Severity::Error, span.into(), sentence.into(), beside);
+        self.push(Finding { unshown: true, ..finding });
     }
 
     /// This has no effect.
     pub fn ignored(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
-        self.push(Severity::Ignored, span.into(), sentence.into(), beside);
+        self.push(Self::finding(Severity::Ignored, span.into(), sentence.into(), beside));
     }
 
     /// This is read in another way than by one of the Artilleries.
     pub fn changed(&mut self, span: impl Into<Option<Span>>, sentence: impl Into<String>, beside: &str) {
-        self.push(Severity::Changed, span.into(), sentence.into(), beside);
+        self.push(Self::finding(Severity::Changed, span.into(), sentence.into(), beside));
     }
 
-    fn push(&mut self, severity: Severity, span: Option<Span>, sentence: String, beside: &str) {
-        let finding =
-            Finding { severity, sentence, span, beside: Some(beside.to_owned()).filter(|text| !text.is_empty()) };
+    fn finding(severity: Severity, span: Option<Span>, sentence: String, beside: &str) -> Finding {
+        let beside = Some(beside.to_owned()).filter(|text| !text.is_empty());
+        Finding { severity, sentence, span, beside, unshown: false }
+    }
+
+    fn push(&mut self, finding: Finding) {
         if self.list.contains(&finding) {
             // The same place read twice, through an alias.
         } else if self.list.len() < MOST {
@@ -145,13 +156,15 @@ impl Finding {
     fn write(&self, sources: &Sources, text: &mut String) {
         let _ = writeln!(text, "{}: {}", self.severity.word(), printable(&without_users(&self.sentence), 400));
         let beside = self.beside.as_ref().map(|beside| printable(&without_users(beside), 400)).unwrap_or_default();
-        let Some(span) = self.span else {
+        if let Some(span) = self.span {
+            let _ = writeln!(text, "  --> {}", sources.place(span));
+        }
+        let Some(span) = self.span.filter(|_| !self.unshown) else {
             if !beside.is_empty() {
                 let _ = writeln!(text, "  {beside}");
             }
             return;
         };
-        let _ = writeln!(text, "  --> {}", sources.place(span));
         let number = span.line.to_string();
         let column = span.column.saturating_sub(1) as usize;
         // A line of a megabyte is shown around the mark only.

@@ -301,7 +301,7 @@ fn attributes(node: &Node, findings: &mut Findings) -> Vec<(String, Value)> {
 /// The headers that can be sent. What is wrong with one is said without its line, which may hold a secret.
 fn headers(node: &Node, findings: &mut Findings) -> Vec<(String, String)> {
     if !matches!(node.kind, Kind::Map(_)) {
-        findings.error(None, "the `headers` of open-telemetry are a map", "");
+        findings.error_unshown(node.span, "the `headers` of open-telemetry are a map", "");
     }
     let mut headers = Vec::new();
     for entry in node.entries() {
@@ -316,7 +316,10 @@ fn headers(node: &Node, findings: &mut Findings) -> Vec<(String, String)> {
             Some(value) if http::HeaderName::try_from(entry.key.as_str()).is_ok() => {
                 headers.push((entry.key.clone(), value));
             }
-            _ => findings.error(None, format!("the header `{}` of open-telemetry cannot be sent", entry.key), ""),
+            _ => {
+                let sentence = format!("the header `{}` of open-telemetry cannot be sent", entry.key);
+                findings.error_unshown(entry.value.span, sentence, "");
+            }
         }
     }
     headers
@@ -328,7 +331,7 @@ fn address(node: &Node, key: &str, findings: &mut Findings) -> Option<Unshown<Ur
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
     if url.is_none() {
         let sentence = format!("the `{key}` of publish-metrics is no address of http or https");
-        findings.error(None, sentence, "such as http://127.0.0.1:9091");
+        findings.error_unshown(node.span, sentence, "such as http://127.0.0.1:9091");
     }
     url.map(Unshown)
 }

@@ -158,8 +158,13 @@ fn read(script: &[u8], target: Option<&str>) -> (Loaded, Vec<Finding>) {
     (loaded, findings)
 }
 
+/// How many scripts are tried: 3000, or what `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_damaged_script_is_read_to_an_end_and_every_error_has_a_place(

@@ -56,7 +56,15 @@ fn recording() -> Recording {
         let stack = stacks[usize::try_from(u64::from(sample) * 7919 % u64::from(STACKS)).expect("fits")];
         // Workers are read side by side: every other sample is a little older than the one before.
         let moment = Moment::from_nanos(u64::from(sample ^ 1) * GAP);
-        recording.samples.push(Sample { moment, thread, stack, state: State::Running, gil: true });
+        recording.samples.push(Sample {
+            moment,
+            thread,
+            stack,
+            state: State::Running,
+            gil: true,
+            wait: None,
+            cpu: Duration::ZERO,
+        });
     }
     recording
 }

@@ -42,8 +42,8 @@ pub struct States {
 impl States {
     const fn count(&mut self, state: State) {
         match state {
-            State::Running => self.running += 1,
-            State::Waiting => self.waiting += 1,
+            State::Running | State::Runnable => self.running += 1,
+            State::Waiting | State::GilWait => self.waiting += 1,
             State::Idle => self.idle += 1,
         }
     }

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
     use crate::recording::{Frame, Mode, Phase, Process, ProcessId, Role, Run, Thread};
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     const ALL: View = View {
         selection: Selection { idle: false, gil_only: false, supervisors: false, root: None, phase: None },
@@ -224,7 +224,15 @@ mod tests {
                 line: *line,
             });
             let (stack, _) = recording.stacks.insert(frames);
-            recording.samples.push(Sample { moment: Moment::default(), thread, stack, state: *state, gil: *gil });
+            recording.samples.push(Sample {
+                moment: Moment::default(),
+                thread,
+                stack,
+                state: *state,
+                gil: *gil,
+                wait: None,
+                cpu: Duration::ZERO,
+            });
         }
         recording
     }
@@ -237,7 +245,15 @@ mod tests {
         for second in seconds {
             let frame = Frame { function: format!("s{second}"), ..Frame::default() };
             let (stack, _) = recording.stacks.insert([frame]);
-            recording.samples.push(Sample { moment: at(*second), thread, stack, state: State::Running, gil: true });
+            recording.samples.push(Sample {
+                moment: at(*second),
+                thread,
+                stack,
+                state: State::Running,
+                gil: true,
+                wait: None,
+                cpu: Duration::ZERO,
+            });
         }
         recording.timeline.phases = phases
             .iter()

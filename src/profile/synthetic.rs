@@ -48,7 +48,15 @@ pub(crate) fn sample(recording: &mut Recording, process: u32, millis: u64, state
         Frame { function: function.into(), file: "/srv/app.py".into(), short_file: Some("app.py".into()), line }
     };
     let (stack, _) = recording.stacks.insert(frames.iter().map(frame));
-    recording.samples.push(Sample { moment: at(millis), thread, stack, state, gil: true });
+    recording.samples.push(Sample {
+        moment: at(millis),
+        thread,
+        stack,
+        state,
+        gil: true,
+        wait: None,
+        cpu: Duration::ZERO,
+    });
 }
 
 /// Adds a reading of a process's CPU clock.

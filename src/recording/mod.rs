@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::process::{ProcessId, Role};
 pub use losses::Losses;
-pub use samples::{Sample, SampleLog, State};
+pub use samples::{Sample, SampleLog, State, Wait, WaitId};
 pub use stacks::{Frame, FrameId, Stack, StackId, StackTable};
 pub use threads::{Local, ThreadStack};
 pub use timeline::{CpuReading, Phase, Timeline};
@@ -111,6 +111,8 @@ pub struct Recording {
     pub thread_labels: Vec<ThreadLabel>,
     /// The distinct stacks.
     pub stacks: StackTable,
+    /// What threads waited for.
+    pub waits: Interner<Wait>,
     /// The samples; those of one thread in the order in which they were taken.
     pub samples: SampleLog,
     /// What went on around them.
@@ -137,6 +139,7 @@ impl Recording {
             threads: Interner::default(),
             thread_labels: Vec::new(),
             stacks: StackTable::default(),
+            waits: Interner::default(),
             samples: SampleLog::default(),
             timeline: Timeline::default(),
             losses: Losses::default(),

@@ -1,8 +1,11 @@
 //! Samples in the order in which they were recorded, packed to a few bytes each.
 //!
 //! A run of eight hours over a busy tree takes tens of millions of samples, so they are kept as a byte log: per sample the
-//! time since the one before, thread, stack and state as variable-length integers, seven bytes as a rule. The log is
+//! time since the one before, thread, stack, state and CPU time as variable-length integers, nine bytes as a rule. The log is
 //! bounded: at [`SampleLog::CAPACITY`] bytes it takes no more, and says so.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::{StackId, ThreadId};
 use crate::clock::Moment;
@@ -11,18 +14,22 @@ use crate::interned::Id;
 /// What a thread was doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
-    /// On a core, or ready for one.
+    /// On a core; or ready for one, where that cannot be told apart.
     Running,
-    /// Inside a request and asleep: in a system call, or waiting for a lock or for the GIL.
+    /// Inside a request and asleep: in a system call, or waiting for a lock.
     Waiting,
     /// Asleep with no request to serve.
     #[default]
     Idle,
+    /// Ready, and waiting for a core.
+    Runnable,
+    /// Asleep until another thread gives up the GIL.
+    GilWait,
 }
 
 impl State {
     /// Every state, in the order of its number in a recording.
-    pub const ALL: [Self; 3] = [Self::Running, Self::Waiting, Self::Idle];
+    pub const ALL: [Self; 5] = [Self::Running, Self::Waiting, Self::Idle, Self::Runnable, Self::GilWait];
 
     /// The name in outputs.
     #[must_use]
@@ -31,9 +38,23 @@ impl State {
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Idle => "idle",
+            Self::Runnable => "runnable",
+            Self::GilWait => "GIL wait",
         }
     }
 }
+
+/// What a thread was waiting for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wait {
+    /// The system call that it was in, such as `recv`.
+    pub call: Arc<str>,
+    /// What the call was on, where that is known: the address of a socket's peer, a file.
+    pub on: Option<Arc<str>>,
+}
+
+/// The number of a wait in its recording.
+pub type WaitId = Id<Wait>;
 
 /// One thread at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +69,10 @@ pub struct Sample {
     pub state: State,
     /// Whether it held the GIL.
     pub gil: bool,
+    /// What it was waiting for; of [`State::Waiting`] alone.
+    pub wait: Option<WaitId>,
+    /// CPU time that it used since it was last seen [`State::Running`], in whole microseconds; of that state alone.
+    pub cpu: Duration,
 }
 
 /// The samples of a recording; those of one thread are in the order of time.
@@ -59,7 +84,7 @@ pub struct SampleLog {
 }
 
 impl SampleLog {
-    /// How large a log may grow: 1 GiB, some 150 million samples.
+    /// How large a log may grow: 1 GiB, some 120 million samples.
     pub const CAPACITY: usize = 1 << 30;
 
     /// Appends a sample; `false` when the log is full. Samples of several threads may come a little out of order.
@@ -71,8 +96,13 @@ impl SampleLog {
         let gap = sample.moment.as_nanos().wrapping_sub(self.last.as_nanos()).cast_signed();
         // Zigzag: the sign becomes the lowest bit, so that a small step back is a small number too.
         self.write((gap << 1 ^ gap >> 63).cast_unsigned());
-        self.write(u64::from(sample.thread.index()) << 3 | flags);
+        self.write(u64::from(sample.thread.index()) << 4 | flags);
         self.write(u64::from(sample.stack.index()));
+        match sample.state {
+            State::Running => self.write(u64::try_from(sample.cpu.as_micros()).unwrap_or(u64::MAX)),
+            State::Waiting => self.write(sample.wait.map_or(0, |wait| u64::from(wait.index()) + 1)),
+            State::Idle | State::Runnable | State::GilWait => {}
+        }
         self.last = sample.moment;
         self.len += 1;
         true
@@ -154,13 +184,18 @@ impl Iterator for Samples<'_> {
         let who = self.read()?;
         let stack = self.read()?;
         let gap = gap >> 1 ^ (gap & 1).wrapping_neg();
+        let state = *State::ALL.get((who >> 1) as usize & 0b111)?;
+        let cpu = if state == State::Running { self.read()? } else { 0 };
+        let wait = if state == State::Waiting { self.read()?.checked_sub(1) } else { None };
         self.last = Moment::from_nanos(self.last.as_nanos().wrapping_add(gap));
         Some(Sample {
             moment: self.last,
-            thread: Id::from_index(u32::try_from(who >> 3).ok()?),
+            thread: Id::from_index(u32::try_from(who >> 4).ok()?),
             stack: Id::from_index(u32::try_from(stack).ok()?),
-            state: State::ALL[((who >> 1) as usize & 0b11).min(2)],
+            state,
             gil: who & 1 == 1,
+            wait: wait.map(u32::try_from).transpose().ok()?.map(Id::from_index),
+            cpu: Duration::from_micros(cpu),
         })
     }
 }
@@ -171,13 +206,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_sample() -> impl Strategy<Value = Sample> {
-        let parts = (0..u64::MAX / 2, 0..1u32 << 24, 0..u32::MAX, 0..3usize, any::<bool>());
-        parts.prop_map(|(moment, thread, stack, state, gil)| Sample {
+        let state = prop::sample::select(&State::ALL[..]);
+        let parts =
+            (0..u64::MAX / 2, 0..1u32 << 24, 0..u32::MAX, state, any::<bool>(), any::<Option<u16>>(), any::<u32>());
+        parts.prop_map(|(moment, thread, stack, state, gil, wait, cpu)| Sample {
             moment: Moment::from_nanos(moment),
             thread: Id::from_index(thread),
             stack: Id::from_index(stack),
-            state: State::ALL[state],
+            state,
             gil,
+            wait: wait.filter(|_| state == State::Waiting).map(|wait| Id::from_index(wait.into())),
+            cpu: Duration::from_micros(if state == State::Running { cpu.into() } else { 0 }),
         })
     }
 
@@ -200,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_of_an_ordinary_run_takes_seven_bytes_at_most() {
+    fn a_sample_of_an_ordinary_run_takes_nine_bytes_at_most() {
         let mut log = SampleLog::default();
         for tick in 0..1000u32 {
             log.push(Sample {
@@ -209,8 +248,10 @@ mod tests {
                 stack: Id::from_index(tick * 7),
                 state: State::Running,
                 gil: true,
+                wait: None,
+                cpu: Duration::from_millis(10),
             });
         }
-        assert!(log.bytes.len() <= 7 * 1000, "{} bytes", log.bytes.len());
+        assert!(log.bytes.len() <= 9 * 1000, "{} bytes", log.bytes.len());
     }
 }

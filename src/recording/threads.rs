@@ -1,8 +1,9 @@
 //! A thread as one read of its process shows it, before it is interned.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Frame, State};
+use super::{Frame, State, Wait};
 
 /// A thread of the target at the moment of a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct ThreadStack {
     pub state: State,
     /// Whether it held the GIL.
     pub gil: bool,
+    /// What it was waiting for, where that is known.
+    pub wait: Option<Wait>,
+    /// CPU time that it used since it was last seen running, in whole microseconds; zero in any other state.
+    pub cpu: Duration,
 }
 
 /// A local variable of a frame.

@@ -121,9 +121,9 @@ impl Recorder {
             self.counters.truncated.fetch_add(1, Relaxed);
         }
         let kept = self.recording.thread(Thread { process, ident }, thread.name, thread.os_id);
-        let taken =
-            self.recording.samples.push(Sample { moment, thread: kept, stack, state: thread.state, gil: thread.gil });
-        if !taken {
+        let (state, gil, cpu) = (thread.state, thread.gil, thread.cpu);
+        let wait = thread.wait.map(|wait| self.recording.waits.intern(wait));
+        if !self.recording.samples.push(Sample { moment, thread: kept, stack, state, gil, wait, cpu }) {
             self.counters.dropped.fetch_add(1, Relaxed);
             return;
         }

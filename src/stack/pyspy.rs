@@ -144,6 +144,8 @@ impl PySpyReader {
             name: trace.thread_name,
             state: decide(activity, serving),
             gil: trace.owns_gil,
+            wait: None,
+            cpu: Duration::ZERO,
             locals: if self.options.locals > 0 { locals } else { Vec::new() },
             frames,
         }

@@ -214,7 +214,15 @@ mod tests {
         });
         let (stack, _) = recording.stacks.insert(frames);
         let moment = Moment::from_nanos(nanos);
-        recording.samples.push(Sample { moment, thread, stack, state: State::Waiting, gil: nanos.is_multiple_of(2) });
+        recording.samples.push(Sample {
+            moment,
+            thread,
+            stack,
+            state: State::Waiting,
+            gil: nanos.is_multiple_of(2),
+            wait: None,
+            cpu: Duration::ZERO,
+        });
     }
 
     fn phase(name: &str, began: u64, ended: u64) -> Phase {

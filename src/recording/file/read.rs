@@ -207,6 +207,8 @@ fn read_samples(from: &Connection, recording: &mut Recording) -> Result<(), Faul
                 .copied()
                 .ok_or_else(|| damaged("a sample has an unknown state"))?,
             gil: row.get(4)?,
+            wait: None,
+            cpu: Duration::ZERO,
         };
         let known =
             recording.threads.get(sample.thread).is_some() && recording.stacks.stacks().get(sample.stack).is_some();

@@ -231,6 +231,8 @@ impl SnapshotReader {
             name: known.and_then(|known| known.name.clone()),
             state: decide(activity, serving),
             gil: holder == Some(thread.state),
+            wait: None,
+            cpu: Duration::ZERO,
             locals: Vec::new(),
             frames,
         }

@@ -37,7 +37,15 @@ pub fn write(path: &Path) {
     for number in 0..SAMPLES {
         let moment = Moment::from_nanos(u64::from(number) * 1000);
         let stack = stacks[usize::from(number % 2 == 1)];
-        recording.samples.push(Sample { moment, thread, stack, state: State::Running, gil: true });
+        recording.samples.push(Sample {
+            moment,
+            thread,
+            stack,
+            state: State::Running,
+            gil: true,
+            wait: None,
+            cpu: Duration::ZERO,
+        });
     }
     let mut file = RecordingFile::create(path, &recording.run).expect("the directory is ours");
     file.append(&recording).expect("the disk has room");

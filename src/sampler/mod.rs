@@ -1,10 +1,12 @@
 //! The sampling engine: follows the target's processes, reads their stacks on time, records what it saw.
 //!
-//! Every thread is the one owner of its state: [`watch`] knows the process tree, opens a reader for each process and starts
-//! a [`sampling`] loop for it; the [`recorder`] interns and stores. They are joined by a bounded channel; what does not fit
-//! is dropped and counted. It knows neither which reader it drives nor what will become of the recording.
+//! Every thread is the one owner of its state: [`watch`] knows the process tree, opens a reader for each process and hands
+//! it to a [`sampling`] loop ([`loops`]: one for all, as a rule); the [`recorder`] interns and stores. They are joined by a
+//! bounded channel; what does not fit is dropped and counted. It knows neither which reader it drives nor what will become of
+//! the recording.
 
 mod cost;
+mod loops;
 mod pace;
 mod recorder;
 mod sampling;
@@ -28,6 +30,7 @@ use crate::recording::{Losses, Phase, Recording, Run, rate_reached};
 use crate::stack::AttachError;
 use crate::stop::{Stop, StopReason};
 use cost::Cost;
+use loops::Loops;
 use recorder::{Event, Recorder};
 use watch::{Told, Watch};
 
@@ -243,7 +246,16 @@ impl Sampler {
         let rate = options.run.rate;
         let recorder = Recorder::new(options.run, options.file, Arc::clone(&counters));
         let recorder = Task::spawn("recorder", Some(stop), move || recorder.run(&received))?;
-        let mut watch = Watch::new(tree, opener, rate, events.clone(), clock, Arc::clone(&counters), stop.clone());
+        let loops = Loops {
+            rate,
+            clock,
+            stop: stop.clone(),
+            events: events.clone(),
+            counters: Arc::clone(&counters),
+            shared: None,
+            running: Vec::new(),
+        };
+        let mut watch = Watch::new(tree, opener, loops);
         let start = clock.now();
         // This much is done on the caller's thread.
         let mut cost = Cost::from_now(Arc::clone(&counters));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Counters;
 use super::cost::Cost;
+use super::sampling::Read;
 use crate::clock::Moment;
 use crate::recording::file::{FileError, RecordingFile};
 use crate::recording::{
@@ -27,8 +28,8 @@ pub(super) enum Event {
     Died(ProcessNumber, Moment),
     /// Its role turned out to be another one.
     Role(ProcessNumber, Role),
-    /// The stacks of its threads at some moments.
-    Stacks(ProcessNumber, Vec<(Moment, Vec<ThreadStack>)>),
+    /// The stacks of the threads of some processes, in the order of time.
+    Stacks(Vec<Read>),
     /// What its CPU clock says.
     Cpu(CpuReading),
     /// The phases as they are known now, in place of those that were told before.
@@ -98,8 +99,8 @@ impl Recorder {
                     process.role = role;
                 }
             }
-            Event::Stacks(process, reads) => {
-                for (moment, stacks) in reads {
+            Event::Stacks(reads) => {
+                for Read { process, moment, stacks } in reads {
                     self.first.get_or_insert(moment);
                     self.last = self.last.max(moment);
                     self.counters.waiting.fetch_sub(stacks.len() as u64, Relaxed);

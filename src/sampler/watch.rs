@@ -1,4 +1,4 @@
-//! Follows the target's processes, opens a reader for each, and starts the loop that samples it.
+//! Follows the target's processes, opens a reader for each, and hands it to the loop that samples it.
 //!
 //! Ten times a second it looks who was born and who died, and once a second what the CPU clock of each says. Opening a
 //! process takes milliseconds and fails while its interpreter is not up yet, so it happens here, off the sampling threads,
@@ -11,9 +11,10 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use super::cost::Cost;
+use super::loops::Loops;
 use super::recorder::Event;
-use super::sampling::{Lane, Sampling};
-use super::{Counters, PATIENCE, Pace, StartError, Task};
+use super::sampling::{Lane, Sampled};
+use super::{Counters, PATIENCE, StartError};
 use crate::clock::{Clock, Moment};
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
@@ -52,7 +53,7 @@ pub(super) struct Watch {
     opener: Opener,
     followed: BTreeMap<i32, Followed>,
     born: u32,
-    rate: u32,
+    loops: Loops,
     events: SyncSender<Event>,
     clock: Clock,
     counters: Arc<Counters>,
@@ -60,8 +61,6 @@ pub(super) struct Watch {
     /// When the CPU clocks are to be read again.
     cpu_due: Moment,
     told: Told,
-    /// Sampling loops that have been told to end.
-    closing: Vec<Task<()>>,
 }
 
 /// A living Python process of the tree.
@@ -81,33 +80,25 @@ enum Stage {
         /// As it was told to the recorder.
         role: Role,
         lane: Arc<Lane>,
-        sampling: Task<()>,
     },
 }
 
 impl Watch {
-    pub(super) fn new(
-        tree: ProcessTree,
-        opener: Opener,
-        rate: u32,
-        events: SyncSender<Event>,
-        clock: Clock,
-        counters: Arc<Counters>,
-        stop: Stop,
-    ) -> Self {
+    pub(super) fn new(tree: ProcessTree, opener: Opener, loops: Loops) -> Self {
+        let (events, clock, counters, stop) =
+            (loops.events.clone(), loops.clock, Arc::clone(&loops.counters), loops.stop.clone());
         Self {
             tree,
             opener,
             followed: BTreeMap::new(),
             born: 0,
-            rate,
+            loops,
             events,
             clock,
             counters,
             stop,
             cpu_due: clock.now() + CPU_TURN,
             told: Told::default(),
-            closing: Vec::new(),
         }
     }
 
@@ -165,16 +156,11 @@ impl Watch {
         self.read_clocks();
         let mut told = self.told;
         for process in self.followed.into_values() {
-            match process.stage {
-                Stage::Open { sampling, .. } => self.closing.push(sampling),
-                Stage::Opening { failure: Some(why), .. } => told.unread.push((process.id, why.to_string())),
-                Stage::Opening { .. } => {}
+            if let Stage::Opening { failure: Some(why), .. } = process.stage {
+                told.unread.push((process.id, why.to_string()));
             }
         }
-        let deadline = self.clock.now() + PATIENCE;
-        for sampling in self.closing {
-            sampling.result(deadline.since(self.clock.now()));
-        }
+        self.loops.finish(PATIENCE);
         cost.tell();
         told
     }
@@ -192,7 +178,6 @@ impl Watch {
             }
         }
         self.reopen_ended();
-        self.closing.retain(|sampling| !sampling.is_over());
         let now = self.clock.now();
         let due = |process: &Followed| matches!(process.stage, Stage::Opening { again, .. } if again <= now);
         let due: Vec<i32> = self.followed.iter().filter(|(_, process)| due(process)).map(|(pid, _)| *pid).collect();
@@ -233,15 +218,13 @@ impl Watch {
         if self.followed.get(&id.pid).is_none_or(|process| process.id != id) {
             return;
         }
-        if let Some(Followed { stage: Stage::Open { number, lane, sampling, .. }, .. }) = self.followed.remove(&id.pid)
-        {
+        if let Some(Followed { stage: Stage::Open { number, lane, .. }, .. }) = self.followed.remove(&id.pid) {
             lane.closed.store(true, Relaxed);
-            self.closing.push(sampling);
             let _ = self.events.send(Event::Died(number, self.clock.now()));
         }
     }
 
-    /// A loop that ended although its process lives had a wrong idea of it.
+    /// What a loop no longer reads although it lives, it had a wrong idea of.
     fn reopen_ended(&mut self) {
         let ended =
             |process: &&Followed| matches!(&process.stage, Stage::Open { lane, .. } if lane.ended.load(Relaxed));
@@ -294,26 +277,15 @@ impl Watch {
         };
         let number = Id::from_index(self.born);
         let lane = Arc::new(Lane::default());
-        let sampling = Sampling {
-            number,
-            reader: opened.stacks,
-            pace: Pace::new(self.rate, u64::from(number.index())),
-            clock: self.clock,
-            stop: self.stop.clone(),
-            lane: Arc::clone(&lane),
-            events: self.events.clone(),
-            counters: Arc::clone(&self.counters),
-            cost: Cost::of_new_thread(Arc::clone(&self.counters)),
-            kept: Vec::new(),
-        };
+        let sampled = Sampled { number, reader: opened.stacks, lane: Arc::clone(&lane), failures: 0 };
         // The recorder must know the process before its first stacks come.
         let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };
         let _ = self.events.send(Event::Born(process));
         self.read_clock(id, number);
         self.born += 1;
-        match Task::spawn(&format!("sampling {pid}"), None, move || sampling.run()) {
-            Ok(sampling) => {
-                self.followed.insert(pid, Followed { id, stage: Stage::Open { number, role, lane, sampling } });
+        match self.loops.take(sampled) {
+            Ok(()) => {
+                self.followed.insert(pid, Followed { id, stage: Stage::Open { number, role, lane } });
             }
             // Tried again like any process that cannot be opened yet.
             Err(_) => {

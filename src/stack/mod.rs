@@ -92,6 +92,11 @@ pub trait StackReader: Send {
     /// When the process has ended, or changed so fast that no read made sense.
     fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError>;
 
+    /// Whether a read takes microseconds and waits for nothing, so that one thread can read many processes in turn.
+    fn is_prompt(&self) -> bool {
+        false
+    }
+
     /// How many stacks came without their innermost frames, or not at all, because these changed in every try.
     fn torn(&self) -> u64 {
         0

@@ -306,6 +306,10 @@ impl StackReader for SnapshotReader {
         self.sample()
     }
 
+    fn is_prompt(&self) -> bool {
+        true
+    }
+
     fn torn(&self) -> u64 {
         self.threads.tally.torn + self.threads.tally.lost
     }

@@ -176,7 +176,7 @@ fn main() {
             let options = Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0, by: By::Snapshot };
             let clock = Clock::start();
             let spy = || PySpyReader::attach(program.pid(), options, clock).expect("readable");
-            let Ok(mut ours) = SnapshotReader::attach(program.pid(), spy(), options, clock)
+            let Ok((mut ours, _)) = SnapshotReader::attach(program.pid(), spy(), options, clock)
                 .map_err(|refused| println!("{}", refused.why))
             else {
                 continue;

@@ -57,8 +57,9 @@ fn stop_to_file(file: &Path) -> Duration {
     let sleep = "import time; time.sleep(3600)";
     let sleeper = Sleeper(Command::new("python3").args(["-c", sleep]).spawn().expect("python3 starts"));
     let tree = ProcessTree::new(vec![sleeper.0.id().cast_signed()], Follow::RootsOnly);
-    let opener =
-        Box::new(|_| Ok(Reader { stacks: Box::new(ManyThreads::default()), python: "3.11.7".into(), instead: None }));
+    let opener = Box::new(|_| {
+        Ok(Reader { stacks: Box::new(ManyThreads::default()), python: "3.11.7".into(), instead: None, names: None })
+    });
     let (clock, stop) = (Clock::start(), Stop::default());
     let options = Options { run: Run { rate: 2000, ..run() }, duration: None, file: None };
     let sampler = Sampler::start(tree, opener, options, clock, &stop).expect("it starts");

@@ -125,7 +125,12 @@ fn sampled(processes: usize, threads: u32, way: Written, path: &Path) -> Recordi
     let sleepers: Vec<Sleeper> = (0..processes).map(|_| Sleeper::start()).collect();
     let pids = sleepers.iter().map(|sleeper| sleeper.0.id().cast_signed()).collect();
     let opener = Box::new(move |_| {
-        Ok(Reader { stacks: Box::new(Threads { count: threads, reads: 0 }), python: "3.11.7".into(), instead: None })
+        Ok(Reader {
+            stacks: Box::new(Threads { count: threads, reads: 0 }),
+            python: "3.11.7".into(),
+            instead: None,
+            names: None,
+        })
     });
     let (clock, stop) = (Clock::start(), Stop::default());
     let run = Run { rate: RATE, ..run() };

@@ -216,7 +216,7 @@ mod tests {
         }
         for (process, frames, state, gil) in samples {
             let thread = Thread { process: Id::from_index(*process), ident: 7 };
-            let thread = recording.thread(thread, Some("MainThread".into()), Some(10));
+            let thread = recording.thread(thread, Some("MainThread"), Some(10));
             let frames = frames.iter().map(|(function, line)| Frame {
                 function: (*function).into(),
                 file: "/srv/app.py".into(),

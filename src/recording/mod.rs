@@ -178,14 +178,16 @@ impl Recording {
     }
 
     /// The thread's id, stored if it is new. Its name and kernel id are kept once they are known.
-    pub fn thread(&mut self, thread: Thread, name: Option<String>, os_id: Option<i32>) -> ThreadId {
+    pub fn thread(&mut self, thread: Thread, name: Option<&str>, os_id: Option<i32>) -> ThreadId {
         let id = self.threads.intern(thread);
         let slot = id.index() as usize;
         if slot >= self.thread_labels.len() {
             self.thread_labels.resize(slot + 1, ThreadLabel::default());
         }
         let label = &mut self.thread_labels[slot];
-        label.name = name.or(label.name.take());
+        if let Some(name) = name.filter(|name| label.name.as_deref() != Some(name)) {
+            label.name = Some(name.to_owned());
+        }
         label.os_id = os_id.or(label.os_id);
         id
     }

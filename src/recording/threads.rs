@@ -13,7 +13,7 @@ pub struct ThreadStack {
     /// The kernel's id of the thread in pyperf's pid namespace, where it could be found.
     pub os_id: Option<i32>,
     /// The name that `threading` knows it by.
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// Its frames, the outermost first.
     pub frames: Vec<Arc<Frame>>,
     /// The local variables of each frame in the same order; empty unless they were asked for.

@@ -121,7 +121,7 @@ impl Recorder {
         if !whole {
             self.counters.truncated.fetch_add(1, Relaxed);
         }
-        let kept = self.recording.thread(Thread { process, ident }, thread.name, thread.os_id);
+        let kept = self.recording.thread(Thread { process, ident }, thread.name.as_deref(), thread.os_id);
         let (state, gil, cpu) = (thread.state, thread.gil, thread.cpu);
         let wait = thread.wait.map(|wait| self.recording.waits.intern(wait));
         if !self.recording.samples.push(Sample { moment, thread: kept, stack, state, gil, wait, cpu }) {

@@ -21,7 +21,7 @@ use crate::process::tree::{Change, Member, ProcessTree};
 use crate::process::{ProcessId, Role, cpu};
 use crate::recording::{CpuReading, Process, ProcessNumber, ThreadStack};
 use crate::stack::request::proven_role;
-use crate::stack::{AttachError, Reader};
+use crate::stack::{AttachError, Names, Reader};
 use crate::stop::{Stop, StopReason};
 
 /// Between two looks at the tree.
@@ -80,6 +80,7 @@ enum Stage {
         /// As it was told to the recorder.
         role: Role,
         lane: Arc<Lane>,
+        names: Option<Box<Names>>,
     },
 }
 
@@ -186,10 +187,20 @@ impl Watch {
                 self.open(pid);
             }
         }
+        self.look_for_names();
         self.settle_roles();
         if now >= self.cpu_due {
             self.cpu_due = now + CPU_TURN;
             self.read_clocks();
+        }
+    }
+
+    /// Lets readers that met threads without a name have them.
+    fn look_for_names(&mut self) {
+        for process in self.followed.values_mut() {
+            if let Stage::Open { names: Some(names), .. } = &mut process.stage {
+                names.look();
+            }
         }
     }
 
@@ -275,6 +286,7 @@ impl Watch {
         let Some(&Member { role, root, .. }) = self.tree.members().find(|member| member.facts.id == id) else {
             return;
         };
+        let names = opened.names.map(Box::new);
         let number = Id::from_index(self.born);
         let lane = Arc::new(Lane::default());
         let sampled = Sampled { number, reader: opened.stacks, lane: Arc::clone(&lane), failures: 0 };
@@ -285,7 +297,7 @@ impl Watch {
         self.born += 1;
         match self.loops.take(sampled) {
             Ok(()) => {
-                self.followed.insert(pid, Followed { id, stage: Stage::Open { number, role, lane } });
+                self.followed.insert(pid, Followed { id, stage: Stage::Open { number, role, lane, names } });
             }
             // Tried again like any process that cannot be opened yet.
             Err(_) => {

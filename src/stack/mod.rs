@@ -4,6 +4,7 @@
 //! script instead ([`scripted`]). A reader also says what each thread was doing, because that must be looked up with the
 //! stack, not later.
 
+mod names;
 mod open;
 pub mod pyspy;
 pub mod request;
@@ -14,6 +15,7 @@ mod state;
 
 use std::time::Duration;
 
+pub use names::Names;
 pub use open::{Opening, Reader, open};
 
 use crate::recording::{Mode, ThreadStack};

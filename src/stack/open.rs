@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::names::Names;
 use super::pyspy::PySpyReader;
 use super::snapshot::{Kin, SnapshotReader};
 use super::{AttachError, By, Options, StackReader};
@@ -23,6 +24,8 @@ pub struct Reader {
     pub python: String,
     /// Why py-spy reads it although snapshots should be possible.
     pub instead: Option<String>,
+    /// To look the names of its threads up now and then, where the reader does not do that itself.
+    pub names: Option<Names>,
 }
 
 /// Opens the processes of a tree, one after the other.
@@ -47,18 +50,18 @@ impl Opening {
     /// When there is no readable interpreter of a known version, or none that the wanted reader can read; a process that has just
     /// been started may get one yet.
     pub fn open(&mut self, pid: i32) -> Result<Reader, AttachError> {
-        if let Some(reader) = self.inherit(pid) {
-            return Ok(self.keep(pid, reader));
+        if let Some((reader, names)) = self.inherit(pid) {
+            return Ok(self.keep(pid, reader, names));
         }
         let (options, clock) = (self.options, self.clock);
         let spy = PySpyReader::attach(pid, options, clock)?;
         let python = spy.version();
-        let by_spy = |spy, instead| Reader { stacks: Box::new(spy), python, instead };
+        let by_spy = |spy, instead| Reader { stacks: Box::new(spy), python, instead, names: None };
         if options.by == By::PySpy || options.by == By::Auto && !(self.possible() && spy.found().version >= (3, 11)) {
             return Ok(by_spy(spy, None));
         }
         match SnapshotReader::attach(pid, spy, options, clock) {
-            Ok(reader) => Ok(self.keep(pid, reader)),
+            Ok((reader, names)) => Ok(self.keep(pid, reader, names)),
             Err(refused) if options.by == By::Auto => Ok(by_spy(refused.spy, Some(refused.why))),
             Err(refused) => Err(AttachError::NoSnapshots(refused.why)),
         }
@@ -69,7 +72,7 @@ impl Opening {
     }
 
     /// The reader of a process whose parent is known and runs the same program.
-    fn inherit(&self, pid: i32) -> Option<SnapshotReader> {
+    fn inherit(&self, pid: i32) -> Option<(SnapshotReader, Names)> {
         if self.options.by == By::PySpy || self.kin.is_empty() {
             return None;
         }
@@ -81,12 +84,12 @@ impl Opening {
         same.then(|| SnapshotReader::inherit(pid, kin, self.options, self.clock)).flatten()
     }
 
-    fn keep(&mut self, pid: i32, reader: SnapshotReader) -> Reader {
+    fn keep(&mut self, pid: i32, reader: SnapshotReader, names: Names) -> Reader {
         if self.kin.len() >= MOST_KIN {
             self.kin.clear();
         }
         self.kin.insert(pid, reader.kin());
-        Reader { python: reader.version(), stacks: Box::new(reader), instead: None }
+        Reader { python: reader.version(), stacks: Box::new(reader), instead: None, names: Some(names) }
     }
 }
 

@@ -141,7 +141,7 @@ impl PySpyReader {
         ThreadStack {
             ident: trace.thread_id,
             os_id,
-            name: trace.thread_name,
+            name: trace.thread_name.map(Into::into),
             state: decide(activity, serving),
             gil: trace.owns_gil,
             wait: None,

@@ -9,7 +9,7 @@ use pyperf::clock::Clock;
 use pyperf::recording::{Mode, State, ThreadStack};
 use pyperf::stack::pyspy::PySpyReader;
 use pyperf::stack::snapshot::SnapshotReader;
-use pyperf::stack::{self, AttachError, By, Line, Options, ReadError, StackReader};
+use pyperf::stack::{self, AttachError, By, Line, Names, Options, ReadError, StackReader};
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::{Gunicorn, WorkerClass};
@@ -82,7 +82,7 @@ fn what_threads_do_is_told_as_by_py_spy() {
             for thread in reader.read().expect("it lives") {
                 gil += u32::from(thread.gil);
                 let name = thread.name.expect("every thread has a name");
-                *running.entry(name).or_default() += u32::from(thread.state == State::Running);
+                *running.entry(name.to_string()).or_default() += u32::from(thread.state == State::Running);
             }
         }
         let spy = PySpyReader::attach(script.pid(), options(Mode::NonBlocking, Line::Current), Clock::start());
@@ -158,22 +158,48 @@ fn options(mode: Mode, line: Line) -> Options {
     Options { mode, line, locals: 0, by: By::Snapshot }
 }
 
-fn attach(pid: i32, line: Line) -> Result<SnapshotReader, String> {
+/// A reader, and those who look for the names that it asks for, which the sampler does between its reads.
+struct Snapshots {
+    reader: SnapshotReader,
+    names: Names,
+}
+
+impl Snapshots {
+    fn of((reader, names): (SnapshotReader, Names)) -> Self {
+        Self { reader, names }
+    }
+
+    fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        self.names.look();
+        self.reader.read()
+    }
+}
+
+impl std::ops::Deref for Snapshots {
+    type Target = SnapshotReader;
+
+    fn deref(&self) -> &SnapshotReader {
+        &self.reader
+    }
+}
+
+fn attach(pid: i32, line: Line) -> Result<Snapshots, String> {
     let (options, clock) = (options(Mode::NonBlocking, line), Clock::start());
     let spy = PySpyReader::attach(pid, options, clock).map_err(|error| error.to_string())?;
-    SnapshotReader::attach(pid, spy, options, clock).map_err(|refused| refused.why)
+    SnapshotReader::attach(pid, spy, options, clock).map(Snapshots::of).map_err(|refused| refused.why)
 }
 
-fn inherit(child: i32, parent: &SnapshotReader) -> Option<SnapshotReader> {
-    SnapshotReader::inherit(child, &parent.kin(), options(Mode::NonBlocking, Line::Current), Clock::start())
+fn inherit(child: i32, parent: &SnapshotReader) -> Option<Snapshots> {
+    let options = options(Mode::NonBlocking, Line::Current);
+    SnapshotReader::inherit(child, &parent.kin(), options, Clock::start()).map(Snapshots::of)
 }
 
-fn snapshots(pid: i32, line: Line) -> SnapshotReader {
+fn snapshots(pid: i32, line: Line) -> Snapshots {
     attach(pid, line).unwrap_or_else(|why| panic!("no snapshots of {pid}: {why}"))
 }
 
 /// Compares a snapshot with what py-spy reads while it stops the process.
-fn same(reader: &mut SnapshotReader, pid: i32, place: &str) {
+fn same(reader: &mut Snapshots, pid: i32, place: &str) {
     let exact = |line| PySpyReader::attach(pid, options(Mode::Blocking, line), Clock::start()).expect("readable");
     let line = reader.line();
     // A thread that has just said where it is may be on its way to wait still.

@@ -205,7 +205,7 @@ mod tests {
 
     fn sample(recording: &mut Recording, nanos: u64, functions: &[&str]) {
         let thread = Thread { process: Id::from_index(0), ident: u64::MAX - nanos % 2 };
-        let thread = recording.thread(thread, (nanos > 20).then(|| "MainThread".into()), Some(11));
+        let thread = recording.thread(thread, (nanos > 20).then_some("MainThread"), Some(11));
         let frames = functions.iter().map(|function| Frame {
             function: (*function).into(),
             file: "/srv/app.py".into(),

@@ -160,7 +160,8 @@ fn read_threads(from: &Connection, recording: &mut Recording) -> Result<(), Faul
         if recording.process(thread.process).is_none() {
             return Err(damaged(format!("thread {id} has no process")));
         }
-        if recording.thread(thread, row.get(3)?, row.get(4)?).index() != id {
+        let name: Option<String> = row.get(3)?;
+        if recording.thread(thread, name.as_deref(), row.get(4)?).index() != id {
             return Err(damaged(format!("thread {id} has the wrong number")));
         }
     }

@@ -27,14 +27,13 @@ use layout::Layout;
 use memory::Memory;
 use threads::{Failure, RawThread, Taken, Threads};
 
+use super::names::{Board, ByIdent, Names};
 use super::pyspy::PySpyReader;
 use super::state::{OsThreads, decide};
 use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
 use crate::recording::{Frame, ThreadStack};
 
-/// Between two looks at the names of threads.
-const NAMES_TURN: Duration = Duration::from_millis(200);
 /// Between two looks for the name of a thread that had none, at first and at most.
 const NAMELESS_TURN: Duration = Duration::from_secs(1);
 const NAMELESS_LONGEST: Duration = Duration::from_secs(30);
@@ -44,17 +43,16 @@ const IMAGE_TURN: u64 = 64;
 /// Reads one process by snapshots.
 pub struct SnapshotReader {
     python: String,
-    /// Attached when it is needed in a process that was forked from one that is known.
-    spy: Option<PySpyReader>,
-    pid: i32,
     memory: Memory,
     threads: Threads,
     codes: CodeCache,
     kernel: OsThreads,
     known: HashMap<(u64, u64), Known>,
-    /// Names that threads of the parent had, by ident: the thread that forked is in the child too.
-    inherited: Option<HashMap<u64, String>>,
-    named: Moment,
+    board: Board,
+    /// The edition of the names that the threads have.
+    edition: u64,
+    /// How long a new thread may go without a name before that is asked for.
+    patience: Duration,
     options: Options,
     clock: Clock,
 }
@@ -66,7 +64,7 @@ pub struct Kin {
     python: String,
     /// Whether it has files of its own.
     inside: bool,
-    names: HashMap<u64, String>,
+    names: ByIdent,
 }
 
 /// Why a process is not read by snapshots, and the reader that can do it otherwise.
@@ -87,7 +85,7 @@ impl Refused {
 struct Known {
     /// The kernel's id of it in pyperf's pid namespace.
     outside: Option<i32>,
-    name: Option<String>,
+    name: Option<Arc<str>>,
     /// When its name is to be looked for, and how long after that once more.
     look: Moment,
     pause: Duration,
@@ -102,7 +100,7 @@ impl SnapshotReader {
     ///
     /// The reader itself, with the reason, when the interpreter is none that can be read in this way or the two readers
     /// do not agree on what they see.
-    pub fn attach(pid: i32, spy: PySpyReader, options: Options, clock: Clock) -> Result<Self, Box<Refused>> {
+    pub fn attach(pid: i32, spy: PySpyReader, options: Options, clock: Clock) -> Result<(Self, Names), Box<Refused>> {
         let found = spy.found();
         let mut memory = match Memory::of(pid) {
             Ok(memory) => memory,
@@ -114,28 +112,31 @@ impl SnapshotReader {
         };
         let python = spy.version();
         let mut reader = Self::over(pid, memory, layout, found.inside, python, options, clock);
-        match reader.check(spy) {
-            Ok(spy) => {
-                reader.spy = Some(spy);
-                reader.look_for_names(clock.now());
-                Ok(reader)
-            }
-            Err(refused) => Err(refused),
-        }
+        let spy = reader.check(spy)?;
+        let mut names = Names::of(pid, Some(spy), options, clock);
+        reader.board = names.board();
+        reader.board.want();
+        names.look();
+        Ok((reader, names))
     }
 
     /// A reader of a process that was forked from a known one and runs the same program: nothing is looked for again, as its
     /// addresses are its parent's. `None` when they are not.
     #[must_use]
-    pub fn inherit(pid: i32, kin: &Kin, options: Options, clock: Clock) -> Option<Self> {
+    pub fn inherit(pid: i32, kin: &Kin, options: Options, clock: Clock) -> Option<(Self, Names)> {
         let memory = Memory::of(pid).ok()?;
         let (layout, python) = (kin.layout.clone(), kin.python.clone());
         let mut reader = Self::over(pid, memory, layout, kin.inside, python, options, clock);
-        reader.inherited = Some(kin.names.clone());
+        let names = Names::of(pid, None, options, clock);
+        reader.board = names.board();
+        // py-spy does not know this process yet, and most of its threads get their names from the parent.
+        reader.patience = NAMELESS_TURN;
+        // The thread that forked is in the child too. One that starts later can have the ident of one that only the parent has.
+        reader.board.open().clone_from(&kin.names);
         let proof = reader.read().ok()?;
-        // A thread that starts later can have the ident of one that only the parent has.
-        reader.inherited = Some(HashMap::new());
-        (reader.threads.tally.torn == 0 && proof.iter().any(|thread| !thread.frames.is_empty())).then_some(reader)
+        reader.board.open().clear();
+        let same = reader.threads.tally.torn == 0 && proof.iter().any(|thread| !thread.frames.is_empty());
+        same.then_some((reader, names))
     }
 
     /// What a process that is forked from this one will have in common with it.
@@ -161,15 +162,14 @@ impl SnapshotReader {
     ) -> Self {
         Self {
             python,
-            spy: None,
-            pid,
             memory,
             threads: Threads::of(layout),
             codes: CodeCache::new(inside.then(|| PathBuf::from(format!("/proc/{pid}/root")))),
             kernel: OsThreads::new(pid),
             known: HashMap::new(),
-            inherited: None,
-            named: Moment::default(),
+            board: Board::default(),
+            edition: 0,
+            patience: Duration::ZERO,
             options,
             clock,
         }
@@ -260,18 +260,26 @@ impl SnapshotReader {
     /// Finds out who the threads of a sample are, and forgets those that have ended.
     fn meet(&mut self, taken: &Taken, now: Moment) {
         let sample = self.threads.tally.samples;
+        let edition = self.board.edition();
+        if edition != self.edition {
+            self.edition = edition;
+            self.take_names();
+        }
         let mut nameless = false;
         for thread in &taken.threads {
             let known = self.known.entry((thread.ident, thread.kernel_id)).or_insert_with(|| Known {
                 outside: i32::try_from(thread.kernel_id).ok().and_then(|own| self.kernel.outside(own)),
-                name: self.inherited.as_ref().and_then(|names| names.get(&thread.ident).cloned()),
-                // Without py-spy at hand there is no hurry: most threads of a fork get their names from its parent.
-                look: if self.spy.is_some() { now } else { now + NAMELESS_TURN },
+                name: self.board.open().get(&thread.ident).cloned(),
+                look: now + self.patience,
                 pause: NAMELESS_TURN,
                 seen: sample,
             });
             known.seen = sample;
-            nameless |= known.name.is_none() && known.look <= now;
+            if known.name.is_none() && known.look <= now {
+                nameless = true;
+                known.look = now + known.pause;
+                known.pause = (known.pause * 2).min(NAMELESS_LONGEST);
+            }
         }
         if self.known.len() > taken.threads.len() {
             self.known.retain(|_, known| {
@@ -282,22 +290,19 @@ impl SnapshotReader {
                 lives
             });
         }
-        if nameless && (self.named == Moment::default() || now.since(self.named) > NAMES_TURN) {
-            self.named = now;
-            self.look_for_names(now);
+        if nameless {
+            self.board.want();
         }
     }
 
-    fn look_for_names(&mut self, now: Moment) {
-        if self.spy.is_none() {
-            self.spy = PySpyReader::attach(self.pid, self.options, self.clock).ok();
-        }
-        let names = self.spy.as_mut().map(PySpyReader::thread_names).unwrap_or_default();
+    /// Gives the threads the names that were found for them.
+    fn take_names(&mut self) {
+        let mut names = self.board.open();
         for ((ident, _), known) in &mut self.known {
             known.name = names.get(ident).cloned().or(known.name.take());
-            known.look = now + known.pause;
-            known.pause = (known.pause * 2).min(NAMELESS_LONGEST);
         }
+        // The next thread with one of these idents is another.
+        names.clear();
     }
 }
 

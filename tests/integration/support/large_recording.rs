@@ -26,7 +26,7 @@ pub fn write(path: &Path) {
         born: Moment::default(),
         died: None,
     });
-    let thread = recording.thread(Thread { process: Id::from_index(0), ident: 1 }, Some("MainThread".into()), Some(1));
+    let thread = recording.thread(Thread { process: Id::from_index(0), ident: 1 }, Some("MainThread"), Some(1));
     let frame = |line: u32| Frame {
         function: format!("function_{line}"),
         file: "/srv/app.py".into(),

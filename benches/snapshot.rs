@@ -128,11 +128,11 @@ fn watch(reader: &mut dyn StackReader, samples: u64, pause: &Stop) -> Found {
             found.failed += 1;
             continue;
         };
-        let frames = &stacks.first().expect("one thread").frames;
+        let frames = stacks.first().expect("one thread").stack.frames();
         let whole = frames.first().is_some_and(|frame| frame.function == "<module>");
         found.failed += u64::from(!whole);
         // Between two of ours can be the standard library's, or a list's comprehension.
-        let named: Vec<&Frame> = frames.iter().map(|frame| &**frame).filter(|frame| ours(frame)).collect();
+        let named: Vec<&Frame> = frames.iter().map(|frame| &***frame).filter(|frame| ours(frame)).collect();
         let wrong = named.windows(2).any(|pair| !is_legal(&pair[0].function, pair[1]));
         found.impossible += u64::from(whole && wrong);
     }

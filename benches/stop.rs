@@ -33,7 +33,7 @@ impl StackReader for ManyThreads {
         self.reads += 1;
         let thread = |ident: u32| ThreadStack {
             ident: ident.into(),
-            frames: frames((self.reads * 100 + ident) % STACKS).into_iter().map(Arc::new).collect(),
+            stack: frames((self.reads * 100 + ident) % STACKS).into_iter().map(Arc::new).collect(),
             state: State::Running,
             gil: true,
             ..ThreadStack::default()

@@ -43,7 +43,7 @@ impl StackReader for Threads {
         self.reads += 1;
         let thread = |ident: u32| ThreadStack {
             ident: ident.into(),
-            frames: frames((self.reads * self.count + ident) % STACKS).into_iter().map(Arc::new).collect(),
+            stack: frames((self.reads * self.count + ident) % STACKS).into_iter().map(Arc::new).collect(),
             state: State::Running,
             gil: true,
             ..ThreadStack::default()

@@ -10,6 +10,7 @@ mod samples;
 mod stacks;
 mod threads;
 mod timeline;
+mod trace;
 pub mod traffic;
 
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,7 @@ pub use samples::{Sample, SampleLog, State, Wait, WaitId};
 pub use stacks::{Frame, FrameId, Stack, StackId, StackTable};
 pub use threads::{Local, ThreadStack};
 pub use timeline::{CpuReading, Phase, Timeline};
+pub use trace::Trace;
 
 use crate::clock::Moment;
 use crate::interned::{Id, Interner};

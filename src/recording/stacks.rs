@@ -3,11 +3,10 @@
 //! A [`StackId`] names the innermost frame together with all that called it; [`StackTable::EMPTY`] is a thread without any
 //! Python frame. The table is bounded: when it is full, a new stack is cut at the deepest frame that is already known.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use foldhash::fast::RandomState;
+use std::collections::HashMap;
 
+use super::Trace;
 use crate::interned::{Id, Interner};
 
 /// One Python frame, as it was read.
@@ -52,11 +51,11 @@ pub struct StackTable {
     frames: Interner<Frame>,
     stacks: Interner<Stack>,
     capacity: usize,
-    /// Frames that readers keep, by their place in memory.
-    shared: HashMap<usize, (Arc<Frame>, FrameId), RandomState>,
+    /// Stacks that readers keep, by their place in memory.
+    shared: HashMap<usize, (Trace, StackId), RandomState>,
 }
 
-/// How many frames of readers are known by their place: some 250 bytes each.
+/// How many stacks of readers are known by their place: some 100 bytes each, and their frames.
 const SHARED: usize = 50_000;
 
 impl Default for StackTable {
@@ -84,7 +83,7 @@ impl StackTable {
     pub fn insert(&mut self, frames: impl IntoIterator<Item = Frame>) -> (StackId, bool) {
         let mut stack = Self::EMPTY;
         for frame in frames {
-            match self.call(stack, frame) {
+            match self.call(stack, &frame) {
                 Some(callee) => stack = callee,
                 None => return (stack, false),
             }
@@ -92,48 +91,49 @@ impl StackTable {
         (stack, true)
     }
 
-    /// As [`StackTable::insert`], for frames that a reader keeps and shows again and again: those are found by their place.
-    pub fn insert_shared(&mut self, frames: Vec<Arc<Frame>>) -> (StackId, bool) {
-        let mut stack = Self::EMPTY;
-        for frame in frames {
-            match self.call_shared(stack, frame) {
-                Some(callee) => stack = callee,
-                None => return (stack, false),
+    /// As [`StackTable::insert`], for a stack as a reader shows it: the part of it that was there before is found by its place.
+    pub fn insert_trace(&mut self, trace: &Trace) -> (StackId, bool) {
+        // Most often the stack is known, or the one that called it.
+        let mut new: Vec<&Trace> = Vec::new();
+        let (mut next, mut stack) = (trace, Self::EMPTY);
+        while let Some((_, caller)) = next.split() {
+            if let Some((_, known)) = self.shared.get(&next.place()) {
+                stack = *known;
+                break;
             }
+            new.push(next);
+            next = caller;
+        }
+        for trace in new.into_iter().rev() {
+            let Some(callee) = trace.split().and_then(|(frame, _)| self.call(stack, frame)) else {
+                return (stack, false);
+            };
+            stack = callee;
+            self.remember(trace, stack);
         }
         (stack, true)
     }
 
-    fn call_shared(&mut self, caller: StackId, frame: Arc<Frame>) -> Option<StackId> {
-        // A frame that nobody else holds will not come again.
-        if self.stacks.len() >= self.capacity || Arc::strong_count(&frame) == 1 {
-            return self.call(caller, Arc::unwrap_or_clone(frame));
+    /// Notes the place of a stack that somebody keeps and will show again.
+    fn remember(&mut self, trace: &Trace, stack: StackId) {
+        if trace.is_lone() {
+            return;
         }
-        let place = Arc::as_ptr(&frame) as usize;
-        let id = match self.shared.get(&place) {
-            Some((_, id)) => *id,
-            None => {
-                if self.shared.len() >= SHARED {
-                    self.shared.clear();
-                }
-                let id = self.frames.intern(Frame::clone(&frame));
-                // While the table holds it, no other frame can be in its place.
-                self.shared.insert(place, (frame, id));
-                id
-            }
-        };
-        self.stacks.get(caller)?;
-        Some(self.stacks.intern(Stack { caller, frame: Some(id) }))
+        if self.shared.len() >= SHARED {
+            self.shared.clear();
+        }
+        // While the table holds it, no other stack can be in its place.
+        self.shared.insert(trace.place(), (trace.clone(), stack));
     }
 
     /// The stack in which `caller` has called `frame`; `None` when it is new and the table full, or the caller unknown.
-    pub fn call(&mut self, caller: StackId, frame: Frame) -> Option<StackId> {
+    pub fn call(&mut self, caller: StackId, frame: &Frame) -> Option<StackId> {
         self.stacks.get(caller)?;
+        let known = self.frames.find(frame);
         if self.stacks.len() >= self.capacity {
-            let frame = Some(self.frames.find(&frame)?);
-            return self.stacks.find(&Stack { caller, frame });
+            return self.stacks.find(&Stack { caller, frame: Some(known?) });
         }
-        let frame = Some(self.frames.intern(frame));
+        let frame = Some(known.unwrap_or_else(|| self.frames.intern(frame.clone())));
         Some(self.stacks.intern(Stack { caller, frame }))
     }
 

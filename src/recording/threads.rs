@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Frame, State, Wait};
+use super::{State, Trace, Wait};
 
 /// A thread of the target at the moment of a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub struct ThreadStack {
     pub os_id: Option<i32>,
     /// The name that `threading` knows it by.
     pub name: Option<Arc<str>>,
-    /// Its frames, the outermost first.
-    pub frames: Vec<Arc<Frame>>,
-    /// The local variables of each frame in the same order; empty unless they were asked for.
+    /// Its frames.
+    pub stack: Trace,
+    /// The local variables of each frame, from the outermost in; empty unless they were asked for.
     pub locals: Vec<Vec<Local>>,
     /// What it was doing.
     pub state: State,

@@ -47,7 +47,7 @@ fn thread_text(out: &mut String, thread: &ThreadStack) {
     let name = thread.name.as_ref().map(|name| format!(": \"{}\"", printable(name, 200))).unwrap_or_default();
     let _ = writeln!(out, "Thread {id} ({}{gil}){name}", thread.state.name());
     let style = FrameStyle { lines: true, full_files: false };
-    for (at, frame) in thread.frames.iter().enumerate().rev() {
+    for (at, frame) in thread.stack.frames().into_iter().enumerate().rev() {
         let _ = writeln!(out, "    {}", Label::frame(frame, style).text);
         let locals = thread.locals.get(at).map(Vec::as_slice).unwrap_or_default();
         for (title, argument) in [("Arguments:", true), ("Locals:", false)] {
@@ -114,7 +114,7 @@ pub fn json(processes: &[DumpedProcess]) -> String {
 }
 
 fn json_thread(thread: &ThreadStack) -> JsonThread<'_> {
-    let frames = thread.frames.iter().enumerate().rev();
+    let frames = thread.stack.frames().into_iter().enumerate().rev();
     JsonThread {
         id: thread.ident,
         os_id: thread.os_id,

@@ -117,7 +117,7 @@ impl Recorder {
 
     fn sample(&mut self, process: ProcessNumber, moment: Moment, thread: ThreadStack) {
         let ident = thread.ident;
-        let (stack, whole) = self.recording.stacks.insert_shared(thread.frames);
+        let (stack, whole) = self.recording.stacks.insert_trace(&thread.stack);
         if !whole {
             self.counters.truncated.fetch_add(1, Relaxed);
         }

@@ -147,7 +147,7 @@ impl PySpyReader {
             wait: None,
             cpu: Duration::ZERO,
             locals: if self.options.locals > 0 { locals } else { Vec::new() },
-            frames,
+            stack: frames.into_iter().collect(),
         }
     }
 

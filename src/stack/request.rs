@@ -45,7 +45,7 @@ pub fn is_of_request(frame: &Frame) -> bool {
 #[must_use]
 pub fn proven_role(stacks: &[ThreadStack]) -> Option<Role> {
     let of_thread = |thread: &ThreadStack| {
-        let frames = thread.frames.iter();
+        let frames = thread.stack.frames().into_iter();
         gunicorn::role_from_stack(frames.map(|frame| (frame.function.as_str(), frame.file.as_str())))
     };
     stacks.iter().find_map(of_thread)

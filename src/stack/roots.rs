@@ -7,6 +7,7 @@
 //! in a process of gevent or eventlet nothing is suspected.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::recording::{Frame, ThreadStack};
 
@@ -25,16 +26,16 @@ pub(super) type Suspect = (u64, Option<Frame>);
 impl Roots {
     /// The threads whose stacks may have broken off.
     pub(super) fn suspects(&mut self, stacks: &[ThreadStack]) -> Vec<Suspect> {
-        self.greenlets |= stacks.iter().filter_map(|stack| stack.frames.first()).any(|frame| frame.is_of_greenlets());
+        self.greenlets |= stacks.iter().filter_map(outermost).any(|frame| frame.is_of_greenlets());
         if self.greenlets {
             return Vec::new();
         }
         let (sound, doubtful): (Vec<_>, Vec<_>) =
-            stacks.iter().partition(|stack| stack.frames.first().is_some_and(|frame| is_start(frame)));
+            stacks.iter().partition(|stack| outermost(stack).is_some_and(|frame| is_start(frame)));
         self.started.extend(sound.into_iter().map(|stack| stack.ident));
         let suspect = |stack: &ThreadStack| {
             // The line moves on between two reads, the function does not.
-            let outermost = stack.frames.first().map(|frame| Frame { line: 0, ..Frame::clone(frame) });
+            let outermost = outermost(stack).map(|frame| Frame { line: 0, ..Frame::clone(frame) });
             (stack.ident, outermost)
         };
         doubtful.into_iter().map(suspect).collect()
@@ -44,6 +45,10 @@ impl Roots {
     pub(super) fn can_be_real(&self, suspects: &[Suspect]) -> bool {
         suspects.iter().all(|(ident, _)| !self.started.contains(ident))
     }
+}
+
+fn outermost(thread: &ThreadStack) -> Option<&Arc<Frame>> {
+    thread.stack.iter().last()
 }
 
 /// Where Python code starts: a script or `-c`, `python -m` (`Lib/runpy.py`), a thread (`Lib/threading.py`).
@@ -60,12 +65,10 @@ fn is_start(frame: &Frame) -> bool {
 mod tests {
     use super::*;
     use crate::stack::scripted::thread;
-    use std::sync::Arc;
 
     fn rooted(function: &str, file: &str) -> ThreadStack {
-        let mut stack = thread(7, function);
-        Arc::make_mut(&mut stack.frames[0]).file = file.into();
-        stack
+        let frame = Frame { function: function.into(), file: file.into(), ..Frame::default() };
+        ThreadStack { stack: std::iter::once(Arc::new(frame)).collect(), ..thread(7, function) }
     }
 
     #[test]

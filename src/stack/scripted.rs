@@ -31,7 +31,7 @@ pub fn thread(ident: u64, stack: &str) -> ThreadStack {
     ThreadStack {
         ident,
         name: Some("MainThread".into()),
-        frames: stack
+        stack: stack
             .split(';')
             .map(|function| Frame {
                 function: function.into(),

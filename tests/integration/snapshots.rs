@@ -105,7 +105,7 @@ fn greenlets_that_switch_are_never_mixed_up() {
     for _ in 0..2000 {
         let stacks = reader.read().expect("it lives");
         let main = stacks.first().expect("there is a thread");
-        let functions: Vec<&str> = main.frames.iter().map(|frame| frame.function.as_str()).collect();
+        let functions: Vec<&str> = main.stack.frames().into_iter().map(|frame| frame.function.as_str()).collect();
         // A greenlet starts with its own first function, never below a frame of another one.
         let burn = functions.iter().filter(|function| **function == "burn_cpu").count();
         assert!(burn <= 1, "{functions:?}");
@@ -204,9 +204,10 @@ fn same(reader: &mut Snapshots, pid: i32, place: &str) {
     let line = reader.line();
     // A thread that has just said where it is may be on its way to wait still.
     let differ = |ours: &ThreadStack, theirs: &ThreadStack| {
-        ours.frames.iter().zip(&theirs.frames).position(|(one, two)| one != two).map_or_else(
-            || format!("{} and {} frames", ours.frames.len(), theirs.frames.len()),
-            |depth| format!("depth {depth}: {:?} and {:?}", ours.frames[depth], theirs.frames[depth]),
+        let (ours, theirs) = (ours.stack.frames(), theirs.stack.frames());
+        ours.iter().zip(&theirs).position(|(one, two)| one != two).map_or_else(
+            || format!("{} and {} frames", ours.len(), theirs.len()),
+            |depth| format!("depth {depth}: {:?} and {:?}", ours[depth], theirs[depth]),
         )
     };
     let mut difference = String::new();
@@ -217,7 +218,7 @@ fn same(reader: &mut Snapshots, pid: i32, place: &str) {
             stacks.iter().map(|stack| (stack.ident, stack.os_id, stack.name.clone(), stack.gil)).collect()
         };
         difference = if who(&ours) == who(&theirs) {
-            let found = ours.iter().zip(&theirs).find(|(one, two)| one.frames != two.frames);
+            let found = ours.iter().zip(&theirs).find(|(one, two)| one.stack != two.stack);
             found.map_or_else(String::new, |(one, two)| differ(one, two))
         } else {
             format!("{:?} and {:?}", who(&ours), who(&theirs))

@@ -181,7 +181,7 @@ fn read_stacks(from: &Connection) -> Result<StackTable, Fault> {
     let mut depths = vec![0_u32];
     while let Some(row) = rows.next()? {
         let (id, caller, frame): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let frame = frames.get(frame as usize).cloned();
+        let frame = frames.get(frame as usize);
         let added = frame.and_then(|frame| table.call(Id::from_index(caller), frame));
         if added != Some(Id::from_index(id)) {
             return Err(damaged(format!("stack {id} has no frame, no caller or the wrong number")));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Refused, SnapshotReader};
-use crate::recording::{Frame, ThreadStack};
+use crate::recording::{Frame, ThreadStack, Trace};
 use crate::stack::StackReader;
 use crate::stack::pyspy::PySpyReader;
 
@@ -43,11 +43,12 @@ impl SnapshotReader {
             let (Some(before), Some(after)) = (of(&before, thread.ident), of(&after, thread.ident)) else {
                 continue;
             };
-            let same = common(&before.frames, &after.frames);
-            let agreed = common(&before.frames[..same], &thread.frames);
-            let still = before.frames.len() == same && after.frames.len() == same;
-            if agreed < same || still && thread.frames.len() > same {
-                return Err(difference(&before.frames, &thread.frames, agreed));
+            let [before, theirs, after] = [&before.stack, &thread.stack, &after.stack].map(Trace::frames);
+            let same = common(&before, &after);
+            let agreed = common(&before[..same], &theirs);
+            let still = before.len() == same && after.len() == same;
+            if agreed < same || still && theirs.len() > same {
+                return Err(difference(&before, &theirs, agreed));
             }
             compared |= same > 0 || still;
         }
@@ -56,12 +57,12 @@ impl SnapshotReader {
 }
 
 /// How many frames from the outermost in are the same.
-fn common(one: &[Arc<Frame>], two: &[Arc<Frame>]) -> usize {
+fn common(one: &[&Arc<Frame>], two: &[&Arc<Frame>]) -> usize {
     one.iter().zip(two).take_while(|(one, two)| one == two).count()
 }
 
-fn difference(ours: &[Arc<Frame>], theirs: &[Arc<Frame>], agreed: usize) -> String {
-    let told = |frames: &[Arc<Frame>]| {
+fn difference(ours: &[&Arc<Frame>], theirs: &[&Arc<Frame>], agreed: usize) -> String {
+    let told = |frames: &[&Arc<Frame>]| {
         let frame = frames.get(agreed);
         frame.map_or_else(|| "nothing".into(), |frame| format!("{} ({}:{})", frame.function, frame.file, frame.line))
     };

@@ -21,7 +21,7 @@ use crate::stack::request::is_of_request;
 use crate::stack::{Line, cut};
 
 /// How long an entry is believed.
-const BELIEVED: Duration = Duration::from_millis(250);
+pub(super) const BELIEVED: Duration = Duration::from_millis(250);
 /// Code objects that are kept; a large application has some 50 000, of which a fraction ever runs.
 const MOST: usize = 20_000;
 /// Stretches of lines that are kept, 8 bytes each.

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use super::code_cache::{CodeCache, Named};
 use super::layout::{Layout, v3_11, v3_12};
 use super::memory::Memory;
 use super::threads::Threads;
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::random::mix;
 use crate::stack::Line;
 use crate::stack::pyspy::Found;
@@ -155,20 +154,15 @@ fn case(seed: u64) -> (u64, usize) {
 #[expect(clippy::disallowed_methods, reason = "how long a test may take is said by the session")]
 fn memory_that_says_anything_is_read_within_bounds() {
     let cases = std::env::var("PYPERF_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3000);
-    let clock = Clock::start();
-    let (mut named, mut most, mut longest) = (0, 0, Duration::ZERO);
+    let (mut named, mut most) = (0, 0);
     for seed in 0..cases {
-        let began = clock.now();
         let (asked, frames) = case(seed);
-        let took = clock.now().since(began);
         named += frames;
         most = most.max(asked);
-        longest = longest.max(took);
         // 3 samples of at most 8 reads each; a process with 4 threads has never more than this to read.
         assert!(asked < 256 << 20, "case {seed}: {asked} bytes");
-        assert!(took < Duration::from_secs(5), "case {seed}: {took:?}");
     }
     // The images are such that something is found: the cases are not all refused at the door.
     assert!(named > usize::try_from(cases).unwrap_or(0), "{named} frames in {cases} cases");
-    assert!(most > 0 && longest > Duration::ZERO);
+    assert!(most > 0);
 }

@@ -15,6 +15,7 @@ mod fuzz;
 mod layout;
 mod memory;
 mod plan;
+mod shown;
 mod threads;
 
 use std::collections::HashMap;
@@ -23,8 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use code_cache::{CodeCache, Named};
+use frames::RawFrame;
 use layout::Layout;
 use memory::Memory;
+use shown::{Calls, Shown};
 use threads::{Failure, RawThread, Taken, Threads};
 
 use super::names::{Board, ByIdent, Names};
@@ -32,7 +35,7 @@ use super::pyspy::PySpyReader;
 use super::state::{OsThreads, decide};
 use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
-use crate::recording::{Frame, ThreadStack};
+use crate::recording::ThreadStack;
 
 /// Between two looks for the name of a thread that had none, at first and at most.
 const NAMELESS_TURN: Duration = Duration::from_secs(1);
@@ -46,6 +49,7 @@ pub struct SnapshotReader {
     memory: Memory,
     threads: Threads,
     codes: CodeCache,
+    calls: Calls,
     kernel: OsThreads,
     known: HashMap<(u64, u64), Known>,
     board: Board,
@@ -91,6 +95,7 @@ struct Known {
     pause: Duration,
     /// The sample that it was in last.
     seen: u64,
+    shown: Shown,
 }
 
 impl SnapshotReader {
@@ -135,7 +140,7 @@ impl SnapshotReader {
         reader.board.open().clone_from(&kin.names);
         let proof = reader.read().ok()?;
         reader.board.open().clear();
-        let same = reader.threads.tally.torn == 0 && proof.iter().any(|thread| !thread.frames.is_empty());
+        let same = reader.threads.tally.torn == 0 && proof.iter().any(|thread| !thread.stack.is_empty());
         same.then_some((reader, names))
     }
 
@@ -165,6 +170,7 @@ impl SnapshotReader {
             memory,
             threads: Threads::of(layout),
             codes: CodeCache::new(inside.then(|| PathBuf::from(format!("/proc/{pid}/root")))),
+            calls: Calls::default(),
             kernel: OsThreads::new(pid),
             known: HashMap::new(),
             board: Board::default(),
@@ -213,48 +219,53 @@ impl SnapshotReader {
             }
         };
         let now = self.clock.now();
-        let frames = taken.threads.iter().flat_map(|thread| &thread.frames);
-        self.codes.settle(&mut self.memory, &self.threads.layout, frames, taken.generation, now);
         self.meet(&taken, now);
+        self.keep(&taken, now);
         let holder = taken.holder;
         Ok(taken.threads.iter().map(|thread| self.thread(thread, holder)).collect())
     }
 
-    fn thread(&mut self, thread: &RawThread, holder: Option<u64>) -> ThreadStack {
-        let (frames, serving) = self.frames(thread);
-        let known = self.known.get(&(thread.ident, thread.kernel_id));
-        let os_id = known.and_then(|known| known.outside);
-        let activity = os_id.and_then(|tid| self.kernel.glance(tid));
-        ThreadStack {
-            ident: thread.ident,
-            os_id,
-            name: known.and_then(|known| known.name.clone()),
-            state: decide(activity, serving),
-            gil: holder == Some(thread.state),
-            wait: None,
-            cpu: Duration::ZERO,
-            locals: Vec::new(),
-            frames,
+    /// Keeps what threads were shown with as far as it is true still, and makes sure of the codes of all other frames.
+    fn keep(&mut self, taken: &Taken, now: Moment) {
+        let mut new: Vec<RawFrame> = Vec::new();
+        for thread in &taken.threads {
+            if let Some(known) = self.known.get_mut(&(thread.ident, thread.kernel_id)) {
+                known.shown.keep(&thread.frames, taken.generation, now);
+                new.extend(&thread.frames[known.shown.len()..]);
+            }
+        }
+        if !new.is_empty() {
+            self.codes.settle(&mut self.memory, &self.threads.layout, new.iter(), taken.generation, now);
         }
     }
 
-    /// Frames by name, the outermost first, up to one that makes no sense; and whether they serve a request.
-    fn frames(&mut self, thread: &RawThread) -> (Vec<Arc<Frame>>, bool) {
-        let (mut named, mut serving) = (Vec::with_capacity(thread.frames.len()), false);
-        for frame in &thread.frames {
-            match self.codes.name(frame, &self.threads.layout, self.options.line) {
-                Named::As(frame, serves) => {
-                    named.push(frame);
-                    serving |= serves;
-                }
-                Named::Hidden => {}
+    fn thread(&mut self, thread: &RawThread, holder: Option<u64>) -> ThreadStack {
+        let Some(known) = self.known.get_mut(&(thread.ident, thread.kernel_id)) else {
+            return ThreadStack::default();
+        };
+        for frame in &thread.frames[known.shown.len()..] {
+            let named = match self.codes.name(frame, &self.threads.layout, self.options.line) {
+                Named::As(frame, serves) => Some((frame, serves)),
+                Named::Hidden => None,
                 Named::Nonsense => {
                     self.threads.tally.torn += u64::from(!thread.torn);
                     break;
                 }
-            }
+            };
+            known.shown.add(frame, named, &mut self.calls);
         }
-        (named, serving)
+        let activity = known.outside.and_then(|tid| self.kernel.glance(tid));
+        ThreadStack {
+            ident: thread.ident,
+            os_id: known.outside,
+            name: known.name.clone(),
+            state: decide(activity, known.shown.is_serving()),
+            gil: holder == Some(thread.state),
+            wait: None,
+            cpu: Duration::ZERO,
+            locals: Vec::new(),
+            stack: known.shown.stack(),
+        }
     }
 
     /// Finds out who the threads of a sample are, and forgets those that have ended.
@@ -273,6 +284,7 @@ impl SnapshotReader {
                 look: now + self.patience,
                 pause: NAMELESS_TURN,
                 seen: sample,
+                shown: Shown::default(),
             });
             known.seen = sample;
             if known.name.is_none() && known.look <= now {

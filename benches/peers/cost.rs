@@ -4,7 +4,7 @@
 //! difference.
 
 use crate::median;
-use crate::profiler::{Profiler, Profilers, micros_each};
+use crate::profiler::{Profiler, Profilers, Sampled, micros_each};
 use crate::service::{SYNC, Site};
 use crate::table::{Aims, Table};
 
@@ -57,9 +57,10 @@ pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
 }
 
 impl Figures {
-    fn round(&mut self, mut sample: impl FnMut(u32) -> crate::profiler::Sampled) {
-        let [short, long] = SECONDS.map(&mut sample);
-        let elapsed = f64::from(SECONDS[1] - SECONDS[0]);
+    fn round(&mut self, sample: impl Fn(u32) -> Sampled) {
+        let [short, long] = SECONDS.map(sample);
+        // py-spy counts samples and not seconds, and takes longer when it is behind.
+        let elapsed = long.used.elapsed.saturating_sub(short.used.elapsed).as_secs_f64();
         let micros = micros_each(&short, &long);
         #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
         let reached = long.samples.saturating_sub(short.samples) as f64 / elapsed / PROCESSES;

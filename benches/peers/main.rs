@@ -1,5 +1,6 @@
 //! What sampling a gunicorn tree costs, beside py-spy and Austin: `cargo bench --bench peers`, or a part of it by name:
 //! `cargo bench --bench peers -- cost rate throughput switches start memory`. As root, or where `kernel.yama.ptrace_scope` is 0.
+//! All of it takes some 20 minutes.
 //!
 //! Every profiler is a whole program on the same busy tree: four sync workers of gunicorn (for throughput also threads), a
 //! request of 10 ms through 22 frames, wrk on loopback. They take turns in every round, and a figure is the median of the
@@ -24,6 +25,7 @@ mod memory;
 mod profiler;
 mod rate;
 mod service;
+mod session;
 mod start;
 #[expect(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/integration/support/mod.rs"]
@@ -53,6 +55,7 @@ fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let unknown = asked.iter().find(|word| PARTS.iter().all(|(name, _)| name != word));
     assert!(unknown.is_none(), "there is no part {unknown:?}");
+    session::lead();
     let (site, profilers) = (Site::prepare(), Profilers::install());
     let mut aims = Aims::default();
     for (name, measure) in PARTS {

@@ -1,4 +1,5 @@
-//! How long it takes from the start of the program to the first sample of every process of a tree, read from pyperf's recording.
+//! How long it takes from the start of the program to the first sample of every process of a tree, read from pyperf's recording,
+//! which is therefore written too. Under load the tree leaves it no free core.
 //!
 //! py-spy and Austin write no moments, so they are not beside it: seen from outside they take 59 to 75 ms and 15 ms.
 

@@ -8,7 +8,7 @@ use crate::profiler::{Profiler, Profilers, Sampled, micros_each};
 use crate::service::{SYNC, Site};
 use crate::table::{Aims, Table};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Seconds of a short and of a long run.
 const SECONDS: [u32; 2] = [1, 5];
 /// The master and its workers.

@@ -1,5 +1,6 @@
 //! What is sampled: a gunicorn tree with the application of `deep.py`, and wrk that keeps it busy. Both end with their guards.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -79,6 +80,17 @@ impl Service<'_> {
 
     pub fn workers(&self) -> Vec<i32> {
         self.gunicorn.workers()
+    }
+
+    /// Keeps each worker to one core, so that all cores are busy: the kernel may leave two workers, of which one thread at a time
+    /// runs, on one core for minutes, until anything else moves them.
+    pub fn spread(&self) {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for (number, worker) in self.workers().iter().enumerate() {
+            let arguments = ["-a", "-c", "-p", &(number % cores).to_string(), &worker.to_string()].map(str::to_owned);
+            let pinned = Command::new("taskset").args(arguments).stdout(Stdio::null()).status();
+            assert!(pinned.is_ok_and(|status| status.success()), "the bench needs taskset, of util-linux");
+        }
     }
 
     /// Keeps every worker busy until the guard is dropped.

@@ -2,7 +2,7 @@
 //!
 //! A pair is one slice without and one with, next to each other, and the order changes from pair to pair. Both cores are busy,
 //! so what the profiler uses is missing elsewhere; on a shared machine a single pair is off by several per cent, so the median of
-//! many counts, and the middle half of them is shown as the spread. The second column is what cannot be disputed: the share of
+//! many counts, and the middle half of them is shown as the spread. The last column is what cannot be disputed: the share of
 //! the machine that the profiler itself used.
 
 use std::thread::sleep;
@@ -18,7 +18,7 @@ use crate::support::process::{self, Process};
 use crate::support::temp_dir::TempDir;
 use crate::table::{Aims, Table};
 
-const PAIRS: usize = 16;
+const PAIRS: usize = 12;
 /// Seconds of each half of a pair.
 const SLICE: u32 = 2;
 /// What a profiler may take until it samples: py-spy needs 75 ms, all of them less than this on a busy machine.
@@ -29,12 +29,13 @@ const SAMPLED: [(Profiler, u32, Option<f64>); 3] =
     [(Profiler::Pyperf, 100, Some(1.0)), (Profiler::Pyperf, 1000, Some(3.0)), (Profiler::PySpy, 100, None)];
 
 pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
-    let mut table = Table::new(
-        &format!("Requests answered while sampled, of those answered without, {PAIRS} pairs of 2 × {SLICE} s"),
-        &["service, profiler", "Hz", "requests/s", "ratio", "middle half", "of the machine"],
-    );
     for shape in [SYNC, GTHREAD] {
         let service = site.start(shape);
+        service.spread();
+        let mut table = Table::new(
+            &format!("{}: requests answered while sampled, {PAIRS} pairs of 2 × {SLICE} s", shape.name),
+            &["profiler", "Hz", "requests/s without", "ratio", "middle half", "of the machine"],
+        );
         for (profiler, rate, most) in SAMPLED {
             let mut pairs: Vec<Pair> = (0..PAIRS)
                 .map(|number| pair(&service, number % 2 == 0, || Sampler::start(profilers, profiler, rate, &service)))
@@ -43,7 +44,7 @@ pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
             let of = |value: fn(&Pair) -> f64| median(pairs.iter().map(value).collect());
             let ratio = of(|pair| pair.ratio);
             table.row([
-                format!("{}, {}", shape.name, profiler.name()),
+                profiler.name().to_owned(),
                 rate.to_string(),
                 format!("{:.0}", of(|pair| pair.plain)),
                 format!("{ratio:.3}"),
@@ -55,8 +56,8 @@ pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
                 aims.at_most(&what, (1.0 - ratio) * 100.0, most, "%");
             }
         }
+        table.print();
     }
-    table.print();
 }
 
 /// Two slices side by side.

@@ -55,7 +55,8 @@ impl Site {
         let gunicorn = Gunicorn::of(&self.environment)
             .workers(shape.workers)
             .class(shape.class)
-            .arguments(["--pythonpath", here])
+            // With threads a worker takes as many connections as it is let, one of the two all of them: then a core is idle.
+            .arguments(["--pythonpath", here, "--worker-connections", "8"])
             .application("deep:application")
             .start();
         let service = Service { gunicorn, shape, site: self };
@@ -82,8 +83,7 @@ impl Service<'_> {
         self.gunicorn.workers()
     }
 
-    /// Keeps each worker to one core, so that all cores are busy: the kernel may leave two workers, of which one thread at a time
-    /// runs, on one core for minutes, until anything else moves them.
+    /// Keeps each worker to one core, so that all cores are busy by construction.
     pub fn spread(&self) {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         for (number, worker) in self.workers().iter().enumerate() {

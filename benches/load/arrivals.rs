@@ -9,7 +9,8 @@ use std::time::Duration;
 use pyperf::clock::{Clock, Moment};
 use serde_json::Value;
 
-use crate::driver::{Scratch, command, run};
+use crate::child::run;
+use crate::driver::{Scratch, command};
 use crate::server::Notary;
 use crate::table::{Aims, Table};
 use crate::{Peers, ROUNDS, median};

@@ -5,7 +5,8 @@
 
 use pyperf::clock::Clock;
 
-use crate::driver::{Scratch, Used, command, run};
+use crate::child::{Used, run};
+use crate::driver::{Scratch, command};
 use crate::server::Nginx;
 use crate::table::{Aims, Table};
 use crate::{Peers, ROUNDS, median};

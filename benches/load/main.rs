@@ -15,16 +15,19 @@
 )]
 
 mod arrivals;
+#[path = "../shared/child.rs"]
+mod child;
 mod cost;
 mod driver;
 mod first;
 mod memory;
 mod server;
+#[path = "../shared/table.rs"]
 mod table;
 
 use std::path::PathBuf;
 
-use crate::driver::tool;
+use crate::child::tool;
 
 /// Rounds; a figure is the median of so many.
 const ROUNDS: usize = 3;

@@ -2,7 +2,8 @@
 
 use pyperf::clock::Clock;
 
-use crate::driver::{Scratch, command, run};
+use crate::child::run;
+use crate::driver::{Scratch, command};
 use crate::server::Nginx;
 use crate::table::{Aims, Table};
 use crate::{Peers, ROUNDS, median};

@@ -84,7 +84,7 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
         let taken = format!("{} samples were taken in {seconds:.1} s", recording.samples.len());
         let next = "sample while requests come in, or draw it with --mode wall";
         Some(problem("no thread was seen to use CPU time").because(&taken).hint(next))
-    } else if profile.idle > 0 {
+    } else if profile.idle > 0 && report.view.selection.measure == Measure::Wall {
         let all = format!("all {} samples of {seconds:.1} s show idle threads", profile.idle);
         let next = "sample while requests come in, or draw the idle threads with --idle";
         let problem = problem("no process was serving or working").because(&all).hint(next);

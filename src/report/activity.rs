@@ -82,12 +82,12 @@ fn of_worker(detail: Detail, worker: &WorkerActivity) -> String {
     let states = worker.states;
     let part = |(what, count): (&str, u64)| format!("{what} {}", percent(share(count, states.all())));
     let idle = part(("idle", states.idle));
-    let waits = [("a core", states.runnable), ("the GIL", states.gil), ("other things", states.waiting)];
+    let waits = [("a core", states.runnable), ("the GIL", states.gil), ("other", states.waiting)];
     let waits: Vec<String> = waits.into_iter().filter(|(_, count)| *count > 0).map(part).collect();
-    if detail == Detail::Coarse || waits.is_empty() {
-        idle
-    } else {
-        format!("{idle}, waiting for {}", waits.join(", "))
+    match (detail, waits.is_empty()) {
+        (Detail::Coarse, _) | (_, true) => idle,
+        _ if states.runnable + states.gil == 0 => format!("{idle}, {}", part(("waiting", states.waiting))),
+        _ => format!("{idle}, waiting for {}", waits.join(", ")),
     }
 }
 
@@ -338,7 +338,7 @@ Heavy · 20 users/s · 1 s
   threads: 10.0 % running, 20.0 % waiting for a core, 30.0 % for the GIL, 40.0 % other, 0.0 % idle
    35.0 %  waiting: recv 10.0.0.5:5432
     5.0 %  waiting: sleep
-  worker 11: CPU unknown, idle 0.0 %, waiting for a core 20.0 %, the GIL 30.0 %, other things 40.0 %
+  worker 11: CPU unknown, idle 0.0 %, waiting for a core 20.0 %, the GIL 30.0 %, other 40.0 %
      self    total  function, by CPU time
   100.0 %  100.0 %  view (app.py)
 The worker is saturated in Heavy: requests wait for a free worker.

@@ -2,7 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
+use proptest::prelude::*;
+use proptest::sample::Index;
+use pyperf::profile::activity::Activity;
+use pyperf::profile::{FrameStyle, Leaves, Level, Measure, Selection, View};
+use pyperf::recording::file::read;
+use pyperf::report::{Format, Report, activity_json, activity_text};
 use serde_json::{Value, json};
 
 use crate::support::collapsed::Collapsed;
@@ -145,4 +152,34 @@ fn the_tables_hold_what_their_documentation_says() {
     }
     let database = Some(("recv".to_owned(), Some(DATABASE.to_owned())));
     assert_eq!(recording.samples.iter().filter(|sample| sample.wait == database).count() as u64, 3 * TENTH);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_recording_is_refused_or_drawn_and_never_a_panic(
+        flips in prop::collection::vec((any::<Index>(), any::<u8>()), 1..20),
+    ) {
+        static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| fs::read(recorded().join("run.pyperf")).expect("it is there"));
+        let dir = TempDir::new();
+        let mut bytes = WHOLE.clone();
+        for (place, byte) in flips {
+            *place.get_mut(&mut bytes) = byte;
+        }
+        fs::write(dir.join("run.pyperf"), bytes).expect("it can be written");
+        let Ok(recording) = read(&dir.join("run.pyperf")) else { return Ok(()) };
+        for measure in [Measure::Wall, Measure::Cpu, Measure::Gil, Measure::Wait] {
+            let selection = Selection { measure, idle: true, ..Selection::default() };
+            let (levels, style) = (vec![Level::Phase, Level::State], FrameStyle { lines: true, full_files: false });
+            let report = Report::of(&recording, View { selection, levels, style, leaves: Leaves::States });
+            let _ = (report.title(), report.subtitle());
+            for format in [Format::Collapsed, Format::Speedscope, Format::Flamegraph] {
+                // Of a graph without samples an error is told.
+                let _ = report.write(format, &mut Vec::new());
+            }
+            let activity = Activity::of(&recording, measure);
+            let _ = (activity_text(&activity, &recording), activity_json(&activity, &recording));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use pyperf::profile::{FrameStyle, Selection, View};
+use pyperf::profile::{FrameStyle, Leaves, Selection, View};
 use pyperf::recording::{Frame, Mode, Run};
 
 pub const SAMPLES: u32 = 1_000_000;
@@ -34,5 +34,10 @@ pub fn frames(stack: u32) -> Vec<Frame> {
 }
 
 pub fn view() -> View {
-    View { selection: Selection::default(), levels: Vec::new(), style: FrameStyle { lines: true, full_files: false } }
+    View {
+        selection: Selection::default(),
+        levels: Vec::new(),
+        style: FrameStyle { lines: true, full_files: false },
+        leaves: Leaves::Frames,
+    }
 }

@@ -131,13 +131,21 @@ pub(super) struct ViewArgs {
     #[arg(short, long)]
     pub(super) threads: bool,
 
-    /// Count only threads that hold the GIL
+    /// What counts [default: wall]
+    #[arg(long, value_enum)]
+    pub(super) mode: Option<ModeArg>,
+
+    /// Count only threads that hold the GIL; the same as `--mode gil`
     #[arg(short, long)]
     pub(super) gil: bool,
 
     /// Count idle threads too
     #[arg(short, long)]
     pub(super) idle: bool,
+
+    /// Show below each stack what its thread waited for, as a last frame; always with `--mode wait`
+    #[arg(long)]
+    pub(super) states: bool,
 
     /// Leave out line numbers: one frame per function
     #[arg(long)]
@@ -425,13 +433,21 @@ pub(super) struct RunWithLoadArgs {
     #[arg(long)]
     pub(super) threads: bool,
 
-    /// Count only threads that hold the GIL
+    /// What counts in the graph, and makes functions hot in the report [default: wall]
+    #[arg(long, value_enum)]
+    pub(super) mode: Option<ModeArg>,
+
+    /// Count only threads that hold the GIL; the same as `--mode gil`
     #[arg(short, long)]
     pub(super) gil: bool,
 
     /// Count idle threads too
     #[arg(long)]
     pub(super) idle: bool,
+
+    /// Show below each stack what its thread waited for, as a last frame; always with `--mode wait`
+    #[arg(long)]
+    pub(super) states: bool,
 
     /// One frame per function, at its first line
     #[arg(long)]
@@ -491,6 +507,18 @@ pub(super) enum FormatArg {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ModeArg {
+    /// Time: every sample of a thread that is not idle
+    Wall,
+    /// CPU time: each sample weighs what its thread used, so that the graph adds up to what the workers used
+    Cpu,
+    /// Samples of threads that held the GIL, idle ones among them
+    Gil,
+    /// Samples of threads that waited: in a request, for a core, or for the GIL
+    Wait,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LevelArg {
     /// Each process
     #[value(alias = "process")]
@@ -501,6 +529,8 @@ pub(super) enum LevelArg {
     Role,
     /// Each phase of the load
     Phase,
+    /// Running, waiting for a core, for the GIL, for what else, idle
+    State,
 }
 
 /// A length of sampling: `None` inside is py-spy's word `unlimited`.

@@ -7,15 +7,15 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{
-    AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, QuickArgs, ReaderArg, ReportArgs,
-    RunArgs, RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
+    AttachArgs, Cli, Command, ConsoleArg, DemoArgs, DumpArgs, FormatArg, LevelArg, ModeArg, QuickArgs, ReaderArg,
+    ReportArgs, RunArgs, RunWithLoadArgs, ScriptArgs, TargetArgs, TellingArgs, ViewArgs,
 };
 use super::processor::Processing;
 use crate::clock::{Clock, Moment};
 use crate::process::find::Wanted;
 use crate::process::privilege::Caller;
 use crate::process::tree::Follow;
-use crate::profile::{FrameStyle, Level, Selection, View};
+use crate::profile::{FrameStyle, Leaves, Level, Measure, Selection, View};
 use crate::random::mix;
 use crate::recording::Mode;
 use crate::report::Format;
@@ -298,8 +298,10 @@ fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::Error> {
         format: args.format,
         by: args.by,
         threads: args.threads,
+        mode: args.mode,
         gil: args.gil,
         idle: args.idle,
+        states: args.states,
         nolineno: args.nolineno,
         full_filenames: args.full_filenames,
     })?;
@@ -420,6 +422,7 @@ fn new_seed() -> u64 {
 }
 
 fn view(args: &ViewArgs) -> Result<View, clap::Error> {
+    let measure = measure(args)?;
     let mut levels = args.by.clone();
     if args.threads && !levels.contains(&LevelArg::Thread) {
         levels.push(LevelArg::Thread);
@@ -430,8 +433,8 @@ fn view(args: &ViewArgs) -> Result<View, clap::Error> {
     }
     Ok(View {
         selection: Selection {
+            measure,
             idle: args.idle,
-            gil_only: args.gil,
             // Told apart by its role, a master cannot be taken for the application.
             supervisors: levels.contains(&LevelArg::Role),
             root: None,
@@ -439,7 +442,22 @@ fn view(args: &ViewArgs) -> Result<View, clap::Error> {
         },
         levels: levels.into_iter().map(level).collect(),
         style: FrameStyle { lines: !args.nolineno, full_files: args.full_filenames },
+        leaves: if args.states || measure == Measure::Wait { Leaves::States } else { Leaves::Frames },
     })
+}
+
+fn measure(args: &ViewArgs) -> Result<Measure, clap::Error> {
+    let clash = |said: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, said));
+    match (args.mode, args.gil, args.idle) {
+        (Some(ModeArg::Wall | ModeArg::Cpu | ModeArg::Wait), true, _) => {
+            clash("--gil means --mode gil: leave out one of the two")
+        }
+        (Some(ModeArg::Cpu), _, true) => clash("--idle does not go with --mode cpu: idle threads use no CPU time"),
+        (Some(ModeArg::Gil), ..) | (None, true, _) => Ok(Measure::Gil),
+        (Some(ModeArg::Cpu), ..) => Ok(Measure::Cpu),
+        (Some(ModeArg::Wait), ..) => Ok(Measure::Wait),
+        (Some(ModeArg::Wall) | None, false, _) => Ok(Measure::Wall),
+    }
 }
 
 const fn level(level: LevelArg) -> Level {
@@ -448,6 +466,7 @@ const fn level(level: LevelArg) -> Level {
         LevelArg::Thread => Level::Thread,
         LevelArg::Role => Level::Role,
         LevelArg::Phase => Level::Phase,
+        LevelArg::State => Level::State,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::printable::printable;
 use crate::problem::{Exit, Problem};
-use crate::profile::Selection;
 use crate::profile::demand::wanted_in_flight;
 use crate::profile::endpoint::{EndpointPattern, shared};
 use crate::profile::presence::Presence;
+use crate::profile::{Measure, Selection};
 use crate::recording::Recording;
 use crate::recording::traffic::flights::Flights;
 
@@ -47,11 +47,11 @@ pub(super) fn keep(
     };
     let in_flight = wanted_in_flight(flights, &wanted);
     let (all, others) = shared(recording, &in_flight, selection);
-    let words = format!("only while {meant} was in flight, by time: {}", exactness(all, others));
+    let words = format!("only while {meant} was in flight, by time: {}", exactness(selection.measure, all, others));
     Ok(Kept { in_flight, words })
 }
 
-fn exactness(all: u64, others: u64) -> String {
+fn exactness(measure: Measure, all: u64, others: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 are out of reach")]
     let percent = 100.0 * others as f64 / all.max(1) as f64;
     if all == 0 {
@@ -59,7 +59,8 @@ fn exactness(all: u64, others: u64) -> String {
     } else if others == 0 {
         "no other endpoint was meanwhile".to_owned()
     } else {
-        format!("others were too during {percent:.1} % of the samples")
+        let of = if measure == Measure::Cpu { "CPU time" } else { "samples" };
+        format!("others were too during {percent:.1} % of the {of}")
     }
 }
 

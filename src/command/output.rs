@@ -6,6 +6,7 @@ use std::path::Path;
 use super::place::{Beside, GivesUp, Place, open_stream};
 use super::signals::Writing;
 use crate::problem::{Exit, Problem};
+use crate::profile::Measure;
 use crate::recording::Frame;
 use crate::report::Report;
 use crate::ui::{self, Ui};
@@ -77,9 +78,13 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
     };
     let (recording, profile) = (report.recording, &report.profile);
     let seconds = recording.length.as_secs_f64();
-    if profile.samples > 0 {
+    if profile.total > 0 {
         None
-    } else if profile.idle > 0 {
+    } else if report.view.selection.measure == Measure::Cpu && !recording.samples.is_empty() {
+        let taken = format!("{} samples were taken in {seconds:.1} s", recording.samples.len());
+        let next = "sample while requests come in, or draw it with --mode wall";
+        Some(problem("no thread was seen to use CPU time").because(&taken).hint(next))
+    } else if profile.idle > 0 && report.view.selection.measure == Measure::Wall {
         let all = format!("all {} samples of {seconds:.1} s show idle threads", profile.idle);
         let next = "sample while requests come in, or draw the idle threads with --idle";
         let problem = problem("no process was serving or working").because(&all).hint(next);
@@ -90,7 +95,7 @@ pub(super) fn nothing_to_draw(report: &Report<'_>) -> Option<Problem> {
         })
     } else if !recording.samples.is_empty() {
         let taken = format!("{} samples were taken in {seconds:.1} s", recording.samples.len());
-        let next = "--by role shows the master, --idle idle threads, and without --gil all threads count";
+        let next = "--by role shows the master, --idle idle threads, and without --gil or --mode all threads count";
         Some(problem("no sample is left of those that were taken").because(&taken).hint(next))
     } else if report.only.is_some() {
         Some(problem("no sample was taken then").hint("another --endpoint, or a recording with a higher --rate"))

@@ -10,8 +10,8 @@ use super::signals::{self, Writing};
 use crate::cli::{Render, Rendered};
 use crate::problem::{Exit, Problem};
 use crate::profile::endpoint::narrowed;
-use crate::profile::{Level, find_phase, phase_names};
-use crate::recording::Recording;
+use crate::profile::{Level, Measure, find_phase, phase_names};
+use crate::recording::{Detail, Recording};
 use crate::report::load::LoadReport;
 use crate::report::whole::Whole;
 use crate::report::{Diff, Format, Report};
@@ -24,6 +24,9 @@ pub(super) fn run(mut wish: Render) -> Result<(), Problem> {
     output::check(&path)?;
     let mut joined = joined::read(&wish, Ui::new(wish.verbosity))?;
     let recording = &joined.recording;
+    if wish.view.selection.measure == Measure::Cpu && recording.detail == Detail::Coarse {
+        return Err(no_cpu_times());
+    }
     if let Some(name) = &wish.phase {
         wish.view.selection.phase = Some(phase(recording, name)?);
     }
@@ -70,7 +73,7 @@ fn whole(wish: &Render, joined: &Joined, kept: Option<Kept>, path: &Path, writin
     let traffic = joined.traffic.as_ref().ok_or_else(no_phases)?;
     let plugins = Plugins::default();
     let load = LoadReport::of(traffic, &plugins, false);
-    let whole = Whole::of(&joined.recording, traffic, &load).from_place(joined.place);
+    let whole = Whole::of(&joined.recording, traffic, &load, wish.view.selection.measure).from_place(joined.place);
     let whole = joined.flights.iter().fold(whole, Whole::under);
     let whole = kept.into_iter().fold(whole, |whole, kept| whole.hottest_during(&kept.in_flight, kept.words));
     let fill = |to: &mut dyn Write| match wish.what {
@@ -118,6 +121,11 @@ fn phase(recording: &Recording, name: &str) -> Result<usize, Problem> {
         let problem = Problem::new(Exit::Usage, format!("the recording has no phase `{name}`"));
         problem.hint(format!("one of {}", there.join(", ")))
     })
+}
+
+fn no_cpu_times() -> Problem {
+    let problem = Problem::new(Exit::Usage, "the recording has no CPU times: an older pyperf made it");
+    problem.hint("record anew, or draw it with --mode wall")
 }
 
 fn no_phases() -> Problem {

@@ -84,7 +84,8 @@ fn tell(
         ui.note(&format!("requests cannot be told phase by phase: {error}"));
         None
     });
-    let whole = flights.iter().fold(Whole::of(&outcome.recording, &ended.traffic, &report), Whole::under);
+    let whole = Whole::of(&outcome.recording, &ended.traffic, &report, wish.view.selection.measure);
+    let whole = flights.iter().fold(whole, Whole::under);
     if wish.run.verbosity == Verbosity::Normal {
         ui.result(&format!("{}\n", whole.details()));
     }

@@ -7,8 +7,9 @@
 //! It asks for independent observations, and samples are none: a thread that is in a slow query at one tick is in it at the
 //! next. So each share counts for as many observations as its runs allow. Whether a thread is in a function is taken to be
 //! a chain of two states; with `n` samples, `k` of them in the function in `r` runs, its correlation from one tick to the next
-//! is `ρ = 1 - r/k - r/(n-k)`, and `n (1-ρ)/(1+ρ)` independent samples would be worth as much. What stays unseen is what
-//! moves all threads at once, such as a pause of the whole machine.
+//! is `ρ = 1 - r/k - r/(n-k)`, and `n (1-ρ)/(1+ρ)` independent samples would be worth as much. Where samples weigh
+//! unequally, as CPU time does, they are worth less by Kish's factor `(Σw)² / (n Σw²)`. What stays unseen is what moves all
+//! threads at once, such as a pause of the whole machine.
 
 use super::hot::{Count, FunctionId, Heat};
 
@@ -85,7 +86,9 @@ pub fn compare(before: &Heat, after: &Heat) -> Vec<Change> {
     let only_after = after.functions().filter(|function| before.spot(*function).total.samples == 0);
     let change = |function| {
         let (was, is) = (before.spot(function), after.spot(function));
-        let shift = |was, is| Shift::between(Share::of(was, before.all), Share::of(is, after.all));
+        let shift = |was, is| {
+            Shift::between(Share::of(was, before.all, before.evenness()), Share::of(is, after.all, after.evenness()))
+        };
         Change { function, own: shift(was.own, is.own), total: shift(was.total, is.total) }
     };
     let mut changes: Vec<Change> = before.functions().chain(only_after).map(change).collect();
@@ -108,8 +111,8 @@ struct Share {
 }
 
 impl Share {
-    fn of(part: Count, all: Count) -> Self {
-        if all.samples == 0 {
+    fn of(part: Count, all: Count, evenness: f64) -> Self {
+        if all.samples == 0 || all.weight == 0 {
             return Self { share: 0.0, observations: 0.0 };
         }
         let (n, k, runs) = (float(all.samples), float(part.samples.min(all.samples)), float(part.runs));
@@ -120,7 +123,8 @@ impl Share {
         } else {
             float(all.runs).min(n)
         };
-        Self { share: k / n, observations: observations.max(1.0) }
+        let share = float(part.weight.min(all.weight)) / float(all.weight);
+        Self { share, observations: (observations * evenness).max(1.0) }
     }
 
     /// The Wilson interval; everything is possible without an observation.
@@ -188,8 +192,8 @@ mod tests {
     }
 
     fn shift(before: (u64, u64), after: (u64, u64)) -> Shift {
-        let all = Count { samples: 1000, runs: 1000 };
-        let share = |(samples, runs)| Share::of(Count { samples, runs }, all);
+        let all = Count { samples: 1000, weight: 1000, runs: 1000 };
+        let share = |(samples, runs)| Share::of(Count { samples, weight: samples, runs }, all, 1.0);
         Shift::between(share(before), share(after))
     }
 
@@ -205,11 +209,11 @@ mod tests {
 
     #[test]
     fn independent_samples_count_as_what_they_are() {
-        let all = Count { samples: 1000, runs: 900 };
-        let share = Share::of(Count { samples: 500, runs: 250 }, all);
+        let all = Count { samples: 1000, weight: 1000, runs: 900 };
+        let share = Share::of(Count { samples: 500, weight: 500, runs: 250 }, all, 1.0);
         assert!(close(share.observations, 1000.0), "{share:?}");
-        assert!(close(Share::of(Count::default(), all).observations, 900.0));
-        assert!(close(Share::of(Count { samples: 5, runs: 5 }, Count::default()).observations, 0.0));
+        assert!(close(Share::of(Count::default(), all, 1.0).observations, 900.0));
+        assert!(close(Share::of(Count { samples: 5, weight: 5, runs: 5 }, Count::default(), 1.0).observations, 0.0));
     }
 
     /// Two phases of 20 s on two workers; of 100 samples so many are in `slow`, each stay in a function so many ticks long.
@@ -272,7 +276,8 @@ mod tests {
         ) {
             let [k1, r1, n1, m1, k2, r2, n2, m2] = counts;
             let share = |samples, runs, all, all_runs| {
-                Share::of(Count { samples, runs }, Count { samples: all, runs: all_runs })
+                let whole = Count { samples: all, weight: all, runs: all_runs };
+                Share::of(Count { samples, weight: samples, runs }, whole, 1.0)
             };
             let shift = Shift::between(share(k1, r1, n1, m1), share(k2, r2, n2, m2));
             prop_assert!(shift.low <= shift.change() + 1e-12 && shift.change() <= shift.high + 1e-12, "{:?}", shift);

@@ -71,19 +71,18 @@ pub fn narrowed(samples: &SampleLog, in_flight: &Presence) -> SampleLog {
     kept
 }
 
-/// How many of those samples count, and during how many of them another group was there too.
+/// As how much those samples count, and how much of that is of those during which another group was there too.
 #[must_use]
 pub fn shared(recording: &Recording, in_flight: &Presence, selection: &Selection) -> (u64, u64) {
     let mut cursor = PresenceCursor::new(in_flight);
-    let (mut all, mut others) = (0, 0);
+    let (mut all, mut others) = (0, 0_u64);
     for Joined { sample, phase, process } in join(recording) {
         let process = process.and_then(|number| recording.process(number));
-        let counts = process.is_some_and(|process| selection.takes_process(process))
-            && selection.takes_phase(phase)
-            && selection.takes(&sample);
+        let counts = process.is_some_and(|process| selection.takes_process(process)) && selection.takes_phase(phase);
         let present = cursor.at(sample.moment);
-        all += u64::from(counts && present.is_wanted());
-        others += u64::from(counts && present.is_wanted() && present.has_others());
+        let weight = if counts && present.is_wanted() { selection.weight(&sample) } else { 0 };
+        all = weight.saturating_add(all);
+        others = if present.has_others() { weight.saturating_add(others) } else { others };
     }
     (all, others)
 }

@@ -1,19 +1,19 @@
-//! Folding: all samples that show the same labels become one path with a count.
+//! Folding: all samples that show the same labels become one path with a count: of samples, or of their CPU time.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::{Label, Level, PhaseCursor, View};
+use super::{Doing, Label, Leaves, Level, PhaseCursor, View};
 use crate::interned::{Id, Interner};
 use crate::recording::{FrameId, Recording, Sample, StackId, State, ThreadId};
 
-/// Labels from the root of the graph to the innermost frame, and how many samples show them.
+/// Labels from the root of the graph to the innermost frame, and how much of what is measured shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// The labels, outermost first.
     pub labels: Vec<Id<Label>>,
-    /// How many samples.
+    /// How many samples; of CPU time the microseconds.
     pub count: u64,
 }
 
@@ -23,8 +23,8 @@ pub struct Profile {
     labels: Interner<Label>,
     /// The distinct paths, in the order of their labels: by rank, and then by text.
     pub paths: Vec<Path>,
-    /// Samples that count.
-    pub samples: u64,
+    /// The sum of the counts: samples, or of CPU time microseconds.
+    pub total: u64,
     /// Idle samples that were left out.
     pub idle: u64,
 }
@@ -50,7 +50,8 @@ impl Profile {
         }
         let place = |label: &Id<Label>| places.get(label.index() as usize);
         paths.sort_unstable_by(|one, other| one.labels.iter().map(place).cmp(other.labels.iter().map(place)));
-        Self { labels, samples: paths.iter().map(|path| path.count).sum(), paths, idle }
+        let total = paths.iter().fold(0, |sum: u64, path| sum.saturating_add(path.count));
+        Self { labels, paths, total, idle }
     }
 
     /// The label of that number; every label of a path has one.
@@ -71,20 +72,43 @@ impl Profile {
         texts.join(";")
     }
 
+    /// What a path stands in order by, among those of any profile: ranks and texts of its labels, the outermost first.
+    pub fn order<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (u32, &'a str)> {
+        path.labels.iter().filter_map(|id| self.labels.get(*id).map(|label| (label.rank, label.text.as_str())))
+    }
+
     /// The texts of a path's labels, the outermost first.
     pub fn texts<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a str> {
         path.labels.iter().filter_map(|id| Some(self.labels.get(*id)?.text.as_str()))
     }
 }
 
-/// How often each stack of each thread was seen.
-type Counts = HashMap<(ThreadId, StackId), u64, RandomState>;
+/// How much each stack of each thread was seen; by what the thread was doing only where the view asks for it.
+type Counts = HashMap<(ThreadId, StackId, Option<Doing>), u64, RandomState>;
+
+/// A place above the frames.
+#[derive(Clone, Copy)]
+enum Above {
+    /// The same for all samples of a thread.
+    Thread(Id<Label>),
+    Phase,
+    State,
+}
+
+/// The labels of what a thread was doing.
+#[derive(Clone, Copy)]
+struct Shown {
+    level: Id<Label>,
+    leaf: Option<Id<Label>>,
+}
 
 struct Fold<'a> {
     recording: &'a Recording,
     view: &'a View,
-    /// For each thread the labels of its levels, `None` in place of the phase; `None` where its process is not selected.
-    threads: Vec<Option<Vec<Option<Id<Label>>>>>,
+    /// For each thread its levels; `None` where its process is not selected.
+    threads: Vec<Option<Vec<Above>>>,
+    /// Whether the view shows what threads were doing.
+    by_state: bool,
     /// The labels of all phases, and last that of what is outside of them; empty when the view does not ask for phases.
     phases: Vec<Id<Label>>,
     cursor: PhaseCursor<'a>,
@@ -102,13 +126,18 @@ impl<'a> Fold<'a> {
         let phases: Vec<Id<Label>> = phases.into_iter().map(|label| labels.intern(label)).collect();
         let threads = recording.threads.iter().zip(&recording.thread_labels).map(|(thread, known)| {
             let process = recording.process(thread.process)?;
-            let mut level = |level: &Level| Some(labels.intern(level.label(recording, *thread, known)?));
+            let mut level = |level: &Level| match level.label(recording, *thread, known) {
+                Some(label) => Above::Thread(labels.intern(label)),
+                None if *level == Level::Phase => Above::Phase,
+                None => Above::State,
+            };
             view.selection.takes_process(process).then(|| view.levels.iter().map(&mut level).collect())
         });
         let threads = threads.collect();
         let counts = vec![Counts::default(); phases.len().max(1)];
         let cursor = PhaseCursor::new(&recording.timeline);
-        Self { recording, view, threads, phases, cursor, labels, counts, idle: 0 }
+        let by_state = view.leaves == Leaves::States || view.levels.contains(&Level::State);
+        Self { recording, view, threads, by_state, phases, cursor, labels, counts, idle: 0 }
     }
 
     fn add(&mut self, sample: Sample) {
@@ -118,8 +147,11 @@ impl<'a> Fold<'a> {
         let Some(counts) = self.counts_of(sample) else {
             return;
         };
-        if self.view.selection.takes(&sample) {
-            *self.counts[counts].entry((sample.thread, sample.stack)).or_default() += 1;
+        let weight = self.view.selection.weight(&sample);
+        if weight > 0 {
+            let doing = self.by_state.then(|| Doing::of(&sample));
+            let count = self.counts[counts].entry((sample.thread, sample.stack, doing)).or_default();
+            *count = count.saturating_add(weight);
         } else if sample.state == State::Idle {
             self.idle += 1;
         }
@@ -138,24 +170,39 @@ impl<'a> Fold<'a> {
 
     fn finish(mut self) -> Profile {
         let mut frames: HashMap<FrameId, Id<Label>, RandomState> = HashMap::default();
+        let mut states: HashMap<Doing, Shown, RandomState> = HashMap::default();
         let mut merged: HashMap<Vec<Id<Label>>, u64, RandomState> = HashMap::default();
         for (number, counts) in std::mem::take(&mut self.counts).into_iter().enumerate() {
             let phase = self.phases.get(number).copied();
             // In a fixed order, so that the same recording gives the same labels in the same order.
             let mut counts: Vec<_> = counts.into_iter().collect();
             counts.sort_unstable();
-            for ((thread, stack), count) in counts {
-                let mut path = self.frames(stack, &mut frames);
+            for ((thread, stack, doing), count) in counts {
+                let state = doing.map(|doing| *states.entry(doing).or_insert_with(|| self.state(doing)));
+                let leaf = state.and_then(|state| state.leaf);
+                let mut path: Vec<_> = leaf.into_iter().chain(self.frames(stack, &mut frames)).collect();
                 let Some(Some(levels)) = self.threads.get(thread.index() as usize) else {
                     continue;
                 };
-                path.extend(levels.iter().rev().filter_map(|level| level.or(phase)));
+                path.extend(levels.iter().rev().filter_map(|level| match level {
+                    Above::Thread(label) => Some(*label),
+                    Above::Phase => phase,
+                    Above::State => state.map(|state| state.level),
+                }));
                 path.reverse();
-                *merged.entry(path).or_default() += count;
+                let sum = merged.entry(path).or_default();
+                *sum = sum.saturating_add(count);
             }
         }
         let paths = merged.into_iter().map(|(labels, count)| Path { labels, count }).collect();
         Profile::new(self.labels, paths, self.idle)
+    }
+
+    /// The labels of what a thread was doing.
+    fn state(&mut self, doing: Doing) -> Shown {
+        let leaf = if self.view.leaves == Leaves::States { doing.leaf(self.recording) } else { None };
+        let leaf = leaf.map(|label| self.labels.intern(label));
+        Shown { level: self.labels.intern(doing.level(self.recording)), leaf }
     }
 
     /// The labels of a stack, the innermost first.
@@ -179,7 +226,7 @@ impl<'a> Fold<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FrameStyle, Level, Selection};
+    use super::super::{FrameStyle, Level, Measure, Selection};
     use proptest::prelude::*;
 
     use super::*;
@@ -188,9 +235,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     const ALL: View = View {
-        selection: Selection { idle: false, gil_only: false, supervisors: false, root: None, phase: None },
+        selection: Selection { measure: Measure::Wall, idle: false, supervisors: false, root: None, phase: None },
         levels: Vec::new(),
         style: FrameStyle { lines: true, full_files: false },
+        leaves: Leaves::Frames,
     };
 
     /// Process, frames with their lines, state, GIL.
@@ -282,7 +330,7 @@ mod tests {
         ]);
         assert_eq!(lines(&recording, &ALL), ["view (app.py:3) 2"]);
         let profile = Profile::of(&recording, &ALL);
-        assert_eq!((profile.samples, profile.idle), (2, 1));
+        assert_eq!((profile.total, profile.idle), (2, 1));
     }
 
     #[test]
@@ -298,7 +346,7 @@ mod tests {
             lines(&recording, &view)
         };
         assert_eq!(with(|s| s.idle = true), ["view (app.py:3) 1", "wait (app.py:9) 1"]);
-        assert_eq!(with(|s| s.gil_only = true), ["view (app.py:3) 1"]);
+        assert_eq!(with(|s| s.measure = Measure::Gil), ["view (app.py:3) 1"]);
         assert_eq!(with(|s| s.supervisors = true), ["run (app.py:1) 1", "view (app.py:3) 1"]);
         assert!(with(|s| s.root = Some(99)).is_empty());
     }
@@ -357,7 +405,86 @@ mod tests {
         assert!(lines(&recording, &view).is_empty());
     }
 
+    /// A worker's samples: what it was doing, what it waited for, and its CPU time in microseconds.
+    fn states() -> Recording {
+        use super::super::synthetic::{cpu_sample, recording, sample, wait_sample};
+        let mut recording = recording(1);
+        cpu_sample(&mut recording, 1, 0, 9_000, &["view"]);
+        cpu_sample(&mut recording, 1, 10, 1_500, &["view"]);
+        wait_sample(&mut recording, 1, 20, ("recv", Some("10.0.0.5:5432")), &["view"]);
+        wait_sample(&mut recording, 1, 30, ("recv;\n", Some("10.0.0.6:6379")), &["view"]);
+        wait_sample(&mut recording, 1, 40, ("recv", Some("10.0.0.5:5432")), &["view"]);
+        sample(&mut recording, 1, 50, State::GilWait, &["view"]);
+        sample(&mut recording, 1, 60, State::Runnable, &["view"]);
+        sample(&mut recording, 1, 70, State::Idle, &["accept"]);
+        cpu_sample(&mut recording, 1, 80, 0, &["view"]);
+        recording
+    }
+
+    #[test]
+    fn cpu_time_is_weighed_and_waiting_told_apart() {
+        let recording = states();
+        let of = |measure, idle, leaves, levels| {
+            let selection = Selection { measure, idle, ..Selection::default() };
+            let style = FrameStyle { lines: false, full_files: false };
+            lines(&recording, &View { selection, levels, style, leaves })
+        };
+        let (frames, leaves) = (Leaves::Frames, Leaves::States);
+        assert_eq!(of(Measure::Cpu, false, leaves, vec![Level::State]), ["running;view (app.py) 10500"]);
+        assert_eq!(of(Measure::Wall, false, frames, Vec::new()), ["view (app.py) 8"]);
+        let waits = [
+            "view (app.py);[runnable: waiting for a core] 1",
+            "view (app.py);[waiting for the GIL] 1",
+            "view (app.py);[waiting: recv 10.0.0.5:5432] 2",
+            "view (app.py);[waiting: recv,\u{fffd} 10.0.0.6:6379] 1",
+        ];
+        assert_eq!(of(Measure::Wait, false, leaves, Vec::new()), waits);
+        let idle = ["accept (app.py);[idle] 1"].into_iter().chain(waits).collect::<Vec<_>>();
+        assert_eq!(of(Measure::Wait, true, leaves, Vec::new()), idle);
+        let all = of(Measure::Wall, true, frames, vec![Level::State]);
+        let roots = all.iter().map(|line| line.split(';').next().unwrap_or_default());
+        let expected = [
+            "running",
+            "runnable: waiting for a core",
+            "waiting for the GIL",
+            "waiting: recv 10.0.0.5:5432",
+            "waiting: recv,\u{fffd} 10.0.0.6:6379",
+            "idle",
+        ];
+        assert_eq!(roots.collect::<Vec<_>>(), expected);
+    }
+
     proptest! {
+        #[test]
+        fn a_graph_of_cpu_time_adds_up_to_that_of_its_samples(
+            samples in proptest::collection::vec((0..3_u32, 0..5_u64, 0..50_000_u64, any::<bool>()), 0..60),
+            leaves in prop::sample::select(&[Leaves::Frames, Leaves::States][..]),
+        ) {
+            use super::super::synthetic::{cpu_sample, phase, recording, sample};
+            let mut recording = recording(2);
+            phase(&mut recording, "a", "", 20);
+            phase(&mut recording, "b", "", 20);
+            for (process, tick, micros, runs) in &samples {
+                if *runs {
+                    cpu_sample(&mut recording, *process, tick * 10, *micros, &["view"]);
+                } else {
+                    sample(&mut recording, *process, tick * 10, State::Waiting, &["view"]);
+                }
+            }
+            let selected = |phase: Option<u64>| -> u64 {
+                let counts = |tick: u64| phase.is_none_or(|phase| tick / 2 == phase);
+                let taken = samples.iter().filter(|(process, tick, _, runs)| *process > 0 && *runs && counts(*tick));
+                taken.map(|(_, _, micros, _)| micros).sum()
+            };
+            for phase in [None, Some(0), Some(1)] {
+                let mut view = View { leaves, levels: vec![Level::Phase, Level::State], ..ALL };
+                (view.selection.measure, view.selection.phase) = (Measure::Cpu, phase);
+                let profile = Profile::of(&recording, &view);
+                prop_assert_eq!(profile.total, selected(phase.map(|phase| phase as u64)));
+                prop_assert_eq!(profile.paths.iter().map(|path| path.count).sum::<u64>(), profile.total);
+            }
+        }
+
         #[test]
         fn equal_beginnings_stand_together_and_no_sample_is_lost(
             seconds in proptest::collection::vec(0..20_u64, 0..60),
@@ -368,7 +495,7 @@ mod tests {
             let recording = second_by_second(&seconds, &phases);
             let view = View { levels: vec![Level::Phase, Level::Worker], ..ALL };
             let profile = Profile::of(&recording, &view);
-            prop_assert_eq!(profile.samples, seconds.len() as u64);
+            prop_assert_eq!(profile.total, seconds.len() as u64);
             let mut first: Vec<&str> = profile.paths.iter().filter_map(|path| profile.texts(path).next()).collect();
             first.dedup();
             prop_assert_eq!(first.len(), first.iter().collect::<std::collections::HashSet<_>>().len());

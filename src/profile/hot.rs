@@ -1,4 +1,5 @@
-//! Where the samples are, function by function: how many were taken in it itself, and how many in it or below it.
+//! Where the samples are, function by function: how many were taken in it itself, and how many in it or below it, and what
+//! they weigh: as much as their number, or their CPU time.
 //!
 //! All lines of a function are one function, and recursion counts once. One pass over a recording gives the heat of every
 //! phase. Samples of one thread that follow each other are no independent observations, so the runs are counted too:
@@ -71,6 +72,8 @@ impl Functions {
 pub struct Count {
     /// How many samples.
     pub samples: u64,
+    /// What they weigh: as much, or of CPU time the microseconds.
+    pub weight: u64,
     /// In how many runs.
     pub runs: u64,
 }
@@ -78,6 +81,7 @@ pub struct Count {
 impl Count {
     const fn add(&mut self, other: Self) {
         self.samples = self.samples.saturating_add(other.samples);
+        self.weight = self.weight.saturating_add(other.weight);
         self.runs = self.runs.saturating_add(other.runs);
     }
 }
@@ -96,6 +100,8 @@ pub struct Spot {
 pub struct Heat {
     /// All that count; a run is one of equal stacks.
     pub all: Count,
+    /// The squares of what each of them weighs, summed up: it tells how unequal they are.
+    pub squares: u128,
     spots: HashMap<FunctionId, Spot, RandomState>,
 }
 
@@ -111,22 +117,31 @@ impl Heat {
         self.spots.keys().copied()
     }
 
-    /// The `most` hottest functions: those with most samples of their own; of equals the one with more in all. One without any of its
-    /// own is not hot, whatever it calls.
+    /// The `most` hottest functions: those with most samples or CPU time of their own; of equals the one with more in all. One without
+    /// any of its own is not hot, whatever it calls.
     #[must_use]
     pub fn hottest(&self, most: usize) -> Vec<(FunctionId, Spot)> {
-        let hot = self.spots.iter().filter(|(_, spot)| spot.own.samples > 0);
+        let hot = self.spots.iter().filter(|(_, spot)| spot.own.weight > 0);
         let mut spots: Vec<_> = hot.map(|(function, spot)| (*function, *spot)).collect();
         spots.sort_unstable_by_key(|(function, spot)| {
-            (std::cmp::Reverse((spot.own.samples, spot.total.samples)), *function)
+            (std::cmp::Reverse((spot.own.weight, spot.total.weight)), *function)
         });
         spots.truncate(most);
         spots
     }
 
+    /// How equal the samples weigh: 1 where all do, less the more they differ (Kish's `(Σw)² / (n Σw²)`).
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than a float has")]
+    pub fn evenness(&self) -> f64 {
+        let (n, sum, squares) = (self.all.samples as f64, self.all.weight as f64, self.squares as f64);
+        if n > 0.0 && squares > 0.0 { (sum * sum / (n * squares)).min(1.0) } else { 1.0 }
+    }
+
     /// Adds what was counted elsewhere in the same recording.
     pub fn add(&mut self, other: &Self) {
         self.all.add(other.all);
+        self.squares = self.squares.saturating_add(other.squares);
         for (function, spot) in &other.spots {
             let sum = self.spots.entry(*function).or_default();
             sum.own.add(spot.own);
@@ -155,9 +170,10 @@ pub fn heat_of(
     let is_selected = |process: ProcessNumber| selected.get(process.index() as usize) == Some(&true);
     let mut count = Counting::new(recording, functions, sets);
     for joined in join(recording).filter(|joined| joined.process.is_some_and(is_selected)) {
-        if selection.takes(&joined.sample) {
+        let weight = selection.weight(&joined.sample);
+        if weight > 0 {
             if let Some(set) = set(&joined) {
-                count.add(&joined, set);
+                count.add(&joined, set, weight);
             }
         } else if joined.sample.state == State::Idle {
             count.rest(&joined);
@@ -171,8 +187,8 @@ struct Counting<'a> {
     stacks: &'a StackTable,
     functions: &'a Functions,
     heats: Vec<Heat>,
-    /// For each heat, how often each stack was seen.
-    seen: Vec<HashMap<StackId, u64, RandomState>>,
+    /// For each heat, how often each stack was seen, and what that weighs.
+    seen: Vec<HashMap<StackId, (u64, u64), RandomState>>,
     /// What each thread showed last, and in which heat.
     last: Vec<Option<(usize, StackId)>>,
     marks: Marks,
@@ -190,14 +206,18 @@ impl<'a> Counting<'a> {
         }
     }
 
-    fn add(&mut self, joined: &Joined, heat: usize) {
+    fn add(&mut self, joined: &Joined, heat: usize, weight: u64) {
         let stack = joined.sample.stack;
         let (Some(last), Some(seen)) =
             (self.last.get_mut(joined.sample.thread.index() as usize), self.seen.get_mut(heat))
         else {
             return;
         };
-        *seen.entry(stack).or_default() += 1;
+        let (samples, weights) = seen.entry(stack).or_default();
+        *samples += 1;
+        *weights = weights.saturating_add(weight);
+        let squares = &mut self.heats[heat].squares;
+        *squares = squares.saturating_add(u128::from(weight) * u128::from(weight));
         let before = last.replace((heat, stack));
         if before != Some((heat, stack)) {
             let before = before.filter(|(of, _)| *of == heat).map(|(_, stack)| stack);
@@ -237,15 +257,16 @@ impl<'a> Counting<'a> {
 
     fn finish(mut self) -> Vec<Heat> {
         for (heat, seen) in self.heats.iter_mut().zip(self.seen) {
-            for (stack, count) in seen {
-                heat.all.samples += count;
+            for (stack, (samples, weight)) in seen {
+                let count = Count { samples, weight, runs: 0 };
+                heat.all.add(count);
                 self.marks.clear();
                 let walk = self.stacks.walk(stack).filter_map(|frame| self.functions.of_frame(frame));
                 for (depth, function) in walk.enumerate() {
                     if self.marks.mark(function) {
                         let spot = heat.spots.entry(function).or_default();
-                        spot.total.samples += count;
-                        spot.own.samples += if depth == 0 { count } else { 0 };
+                        spot.total.add(count);
+                        spot.own.add(if depth == 0 { count } else { Count::default() });
                     }
                 }
             }

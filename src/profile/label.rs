@@ -27,6 +27,8 @@ pub enum Origin {
     Gunicorn,
     /// Python's standard library, and code without a file.
     Stdlib,
+    /// What a thread was waiting for.
+    State,
 }
 
 impl Origin {
@@ -107,7 +109,7 @@ impl Label {
 }
 
 /// A label that no output has to escape: in collapsed lines `;` separates the frames.
-fn presentable(text: &str) -> String {
+pub(super) fn presentable(text: &str) -> String {
     let line = printable(text, LONGEST).replace(';', ",");
     if line.trim().is_empty() { "?".into() } else { line }
 }
@@ -125,10 +127,12 @@ pub enum Level {
     Thread,
     /// Each phase by itself, in the order of time.
     Phase,
+    /// Running, waiting for a core, for the GIL, for something else, idle.
+    State,
 }
 
 impl Level {
-    /// The label under which all samples of a thread stand; `None` for a phase, which is not the same for all of them.
+    /// The label under which all samples of a thread stand; `None` for a phase or a state, which is not the same for all of them.
     #[must_use]
     pub fn label(self, recording: &Recording, thread: Thread, known: &ThreadLabel) -> Option<Label> {
         let process = recording.process(thread.process);
@@ -137,7 +141,7 @@ impl Level {
             (Self::Role, Some(process)) => process.role.to_string(),
             (Self::Worker, Some(process)) => format!("{} {}", process.role, process.id),
             (Self::Thread, _) => thread_text(thread, known),
-            (Self::Phase, _) => return None,
+            (Self::Phase | Self::State, _) => return None,
             (_, None) => "?".into(),
         };
         Some(Label { text: presentable(&text), origin: Origin::Level, rank: 0 })

@@ -1,6 +1,7 @@
 //! From a recording to what a graph shows: which samples count, under which labels, how often. Pure.
 
 pub mod activity;
+pub mod carried;
 pub mod compare;
 pub mod demand;
 pub mod endpoint;
@@ -8,16 +9,20 @@ mod fold;
 pub mod hot;
 mod join;
 mod label;
+mod measure;
 pub mod offset;
 pub mod presence;
+mod state;
 #[cfg(test)]
 pub(crate) mod synthetic;
 
 pub use fold::{Path, Profile};
 pub use join::{Joined, PhaseCursor, find_phase, join, phase_length, phase_names, phase_titles};
 pub use label::{Label, Level, Origin};
+pub use measure::{Idle, Measure};
+pub use state::{Doing, wait_words};
 
-use crate::recording::{Frame, Process, Sample, State};
+use crate::recording::{Frame, Process, Sample};
 
 /// What to show of a recording, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +33,27 @@ pub struct View {
     pub levels: Vec<Level>,
     /// How frames are written.
     pub style: FrameStyle,
+    /// What stands at the end of a stack.
+    pub leaves: Leaves,
+}
+
+/// What stands at the end of a stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leaves {
+    /// The innermost frame.
+    #[default]
+    Frames,
+    /// Below it what the thread was waiting for, unless it was on a core.
+    States,
 }
 
 /// Which samples count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
+    /// What is measured.
+    pub measure: Measure,
     /// Idle threads too.
     pub idle: bool,
-    /// Only threads that hold the GIL.
-    pub gil_only: bool,
     /// gunicorn's master and dirty arbiter too.
     pub supervisors: bool,
     /// Only what descends from the root with this pid.
@@ -61,7 +78,13 @@ impl Selection {
     /// Whether a sample counts, if its process and its phase do.
     #[must_use]
     pub fn takes(&self, sample: &Sample) -> bool {
-        if self.gil_only { sample.gil } else { self.idle || sample.state != State::Idle }
+        self.weight(sample) > 0
+    }
+
+    /// As how much it counts then; 0 if it does not.
+    #[must_use]
+    pub fn weight(&self, sample: &Sample) -> u64 {
+        self.measure.weight(sample, if self.idle { Idle::Counts } else { Idle::IsLeftOut })
     }
 }
 

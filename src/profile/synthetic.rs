@@ -7,8 +7,10 @@ use crate::interned::Id;
 use crate::recording::traffic::EndpointLabel;
 use crate::recording::traffic::flights::{Flight, Flights};
 use crate::recording::{
-    CpuReading, Frame, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, State, Thread,
+    CpuReading, Frame, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, State, Thread, Wait, WaitId,
 };
+
+use super::Doing;
 
 /// A moment so many milliseconds into the recording.
 pub(crate) const fn at(millis: u64) -> Moment {
@@ -41,6 +43,38 @@ pub(crate) fn phase(recording: &mut Recording, name: &str, arrivals: &str, milli
 
 /// Adds a sample of the one thread of a process; frames are `function` or `function@line`, the outermost first.
 pub(crate) fn sample(recording: &mut Recording, process: u32, millis: u64, state: State, frames: &[&str]) {
+    push(recording, process, millis, frames, (state, None, Duration::ZERO));
+}
+
+/// The same of a thread that runs, with its CPU time in microseconds.
+pub(crate) fn cpu_sample(recording: &mut Recording, process: u32, millis: u64, micros: u64, frames: &[&str]) {
+    push(recording, process, millis, frames, (State::Running, None, Duration::from_micros(micros)));
+}
+
+/// The same of a thread that waits: in which call, and on what.
+pub(crate) fn wait_sample(
+    recording: &mut Recording,
+    process: u32,
+    millis: u64,
+    (call, on): (&str, Option<&str>),
+    frames: &[&str],
+) {
+    let wait = recording.waits.intern(Wait { call: call.into(), on: on.map(Into::into) });
+    push(recording, process, millis, frames, (State::Waiting, Some(wait), Duration::ZERO));
+}
+
+/// What a thread was doing.
+pub(crate) fn doing(recording: &mut Recording, state: State, wait: Option<(&str, Option<&str>)>) -> Doing {
+    match wait {
+        Some(wait) => wait_sample(recording, 1, 0, wait, &[]),
+        None => sample(recording, 1, 0, state, &[]),
+    }
+    Doing::of(&recording.samples.iter().last().expect("it was added"))
+}
+
+type What = (State, Option<WaitId>, Duration);
+
+fn push(recording: &mut Recording, process: u32, millis: u64, frames: &[&str], (state, wait, cpu): What) {
     let thread = recording.thread(Thread { process: Id::from_index(process), ident: 1 }, None, Some(1));
     let frame = |text: &&str| {
         let (function, line) = text.split_once('@').unwrap_or((text, "1"));
@@ -48,15 +82,7 @@ pub(crate) fn sample(recording: &mut Recording, process: u32, millis: u64, state
         Frame { function: function.into(), file: "/srv/app.py".into(), short_file: Some("app.py".into()), line }
     };
     let (stack, _) = recording.stacks.insert(frames.iter().map(frame));
-    recording.samples.push(Sample {
-        moment: at(millis),
-        thread,
-        stack,
-        state,
-        gil: true,
-        wait: None,
-        cpu: Duration::ZERO,
-    });
+    recording.samples.push(Sample { moment: at(millis), thread, stack, state, gil: true, wait, cpu });
 }
 
 /// Adds a reading of a process's CPU clock.

@@ -46,6 +46,15 @@ impl Mode {
     }
 }
 
+/// How finely a recording tells what threads were doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Running, waiting or idle, and no CPU time: what pyperf recorded before schema 5 of its files.
+    Coarse,
+    /// Every [`State`], what was waited for, and the CPU time of each sample.
+    Fine,
+}
+
 /// What was asked for, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -105,6 +114,8 @@ pub type ThreadId = Id<Thread>;
 pub struct Recording {
     /// What was asked for, and when.
     pub run: Run,
+    /// How finely it tells what threads were doing.
+    pub detail: Detail,
     /// The processes, by [`ProcessNumber`].
     pub processes: Vec<Process>,
     /// The threads.
@@ -137,6 +148,7 @@ impl Recording {
     pub fn new(run: Run) -> Self {
         Self {
             run,
+            detail: Detail::Fine,
             processes: Vec::new(),
             threads: Interner::default(),
             thread_labels: Vec::new(),

@@ -1,4 +1,5 @@
-//! Collapsed stacks: a line per distinct stack, outermost frame first, and its count. The input of every flamegraph tool.
+//! Collapsed stacks: a line per distinct stack, outermost frame first, and its count: samples, or microseconds of CPU time. The
+//! input of every flamegraph tool.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,7 @@
 //! How the reports on samples write shares and foreign names: the same way everywhere, at most a hundred columns wide.
 
+use std::fmt::Write;
+
 use crate::printable::printable;
 
 /// The widest line of text that is written.
@@ -42,14 +44,17 @@ pub(super) fn clip_front(text: &str, width: usize) -> String {
     format!("…{}", printable(&kept, width))
 }
 
-/// Sentences, each broken at spaces where it gets too wide; further lines are set in.
+/// Sentences, each broken at spaces where it gets too wide; further lines are set in, by two more than the first.
 pub(super) fn wrap(out: &mut String, sentence: &str) {
+    let set_in = sentence.chars().take_while(|letter| *letter == ' ').count();
+    let margin = " ".repeat(set_in);
+    out.push_str(&margin);
     let mut length = 0;
-    for word in sentence.split(' ') {
+    for word in sentence.trim_start_matches(' ').split(' ') {
         let word = clip(word, WIDTH - 4);
         let more = word.chars().count();
-        if length > 0 && length + 1 + more > WIDTH {
-            out.push_str("\n  ");
+        if length > 0 && set_in + length + 1 + more > WIDTH {
+            let _ = write!(out, "\n{margin}  ");
             length = 2;
         } else if length > 0 {
             out.push(' ');

@@ -111,6 +111,7 @@ mod tests {
     use super::super::columns::WIDTH;
     use super::super::{activity_json, activity_text};
     use super::*;
+    use crate::profile::Measure;
     use crate::profile::synthetic::{at, flights, two_workers};
     use crate::recording::traffic::flights::Flights;
 
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn the_phases_read_like_this() {
         let recording = two_workers();
-        let text = activity_text(&Activity::of(&recording).under(&load(), &recording), &recording);
+        let text = activity_text(&Activity::of(&recording, Measure::Wall).under(&load(), &recording), &recording);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.starts_with(TABLE), "{text}");
         assert!(text.contains(IN_FLIGHT), "{text}");
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn json_has_the_same_numbers() {
         let recording = two_workers();
-        let json = activity_json(&Activity::of(&recording).under(&load(), &recording), &recording);
+        let json = activity_json(&Activity::of(&recording, Measure::Wall).under(&load(), &recording), &recording);
         let heavy = &json["phases"][3];
         assert_eq!(heavy["users"], json!({"mean": 1.0, "most": 1}));
         assert_eq!((&heavy["requestsPerSecond"], &heavy["errors"]), (&json!(0.2), &json!(1)));
@@ -167,7 +168,7 @@ mod tests {
         let requests: Vec<_> = (0..50).map(|number| (number, 30_000, 31_000)).collect();
         let mut load = flights(&paths, &requests);
         load.missing = 7;
-        let text = activity_text(&Activity::of(&recording).under(&load, &recording), &recording);
+        let text = activity_text(&Activity::of(&recording, Measure::Wall).under(&load, &recording), &recording);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH) && !text.contains('\u{1b}'), "{text}");
         assert!(text.contains("and 40 endpoints that had fewer") && text.contains("7 requests and users"), "{text}");
     }

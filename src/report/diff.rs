@@ -1,17 +1,19 @@
 //! Phase against phase: a differential flamegraph, and a table of the functions whose share changed.
 //!
 //! Phases last unequally long, so the graph is normalised by time: what it counts is the time that threads spent in a
-//! stack per second of the phase. The table compares shares of samples, and says of each whether it is more than noise.
+//! stack per second of the phase, or the CPU time that they used. The table compares shares of samples or of CPU time, and
+//! says of each whether it is more than noise.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use super::amount::amount;
 use super::columns::{WIDTH, clip, clip_front, percent, points, wrap};
 use super::flamegraph;
 use crate::profile::compare::{Shift, Verdict, compare};
 use crate::profile::hot::{Functions, heat};
-use crate::profile::{Level, Path, Profile, Selection, View, phase_length, phase_titles};
+use crate::profile::{Level, Measure, Path, Profile, Selection, View, phase_length, phase_titles};
 use crate::recording::Recording;
 
 /// As much of a phase's title as a graph has room for, in characters.
@@ -71,23 +73,35 @@ impl<'a> Diff<'a> {
             Profile::of(self.recording, &view)
         };
         let (before, after) = (fold(&self.before), fold(&self.after));
-        if after.samples == 0 {
+        if after.total == 0 {
             let title = &self.after.title;
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no sample counts in the phase {title}")));
         }
         let [is, was] = [&self.after, &self.before].map(|side| clip(&side.title, LONGEST_TITLE));
         let title = format!("{is} against {was} · normalised by time");
         let only = self.only.as_ref().map_or_else(String::new, |only| format!(" · {only}"));
+        let measure = view.selection.measure;
+        let (what, micros_of_one) = match measure {
+            Measure::Cpu => ("CPU time", 1.0),
+            Measure::Wall | Measure::Gil | Measure::Wait => {
+                ("threads", 1e6 / f64::from(self.recording.run.rate.max(1)))
+            }
+        };
+        let (widths, is) =
+            (if measure == Measure::Cpu { what } else { "time of threads" }, amount(measure, after.total));
+        // `2000 against 1000 samples` where both have one unit.
+        let against = match measure {
+            Measure::Cpu => format!("{is} against {}", amount(measure, before.total)),
+            _ => format!("{} against {}", after.total, amount(measure, before.total)),
+        };
         let subtitle = format!(
-            "{} against {} samples{only} · widths: time of threads in the former, per second of it · a function's own time: \
-             red grew, blue shrank",
-            after.samples, before.samples
+            "{against}{only} · widths: {widths} in the former, per second of it · a function's own time: \
+             red grew, blue shrank"
         );
-        let rate = f64::from(self.recording.run.rate.max(1));
-        let micros = |count: u64, side: &Side| scaled(count, 1e6 / rate / side.seconds);
+        let micros = |count: u64, side: &Side| scaled(count, micros_of_one / side.seconds);
         let lines = side_by_side(&before, &after).into_iter();
         let lines = lines.map(|(line, was, is)| (line, micros(was, &self.before), micros(is, &self.after))).collect();
-        flamegraph::write_differential(title, subtitle, lines, to)
+        flamegraph::write_differential(title, subtitle, lines, what, to)
     }
 
     /// The functions whose share of samples changed, those first that changed for sure.
@@ -100,8 +114,11 @@ impl<'a> Diff<'a> {
         };
         let mut out = String::new();
         for (name, side, heat) in [("A", &self.before, before), ("B", &self.after, after)] {
-            let _ =
-                writeln!(out, "{name}  {}", clip(&format!("{} · {} samples", side.title, heat.all.samples), WIDTH - 3));
+            let _ = writeln!(
+                out,
+                "{name}  {}",
+                clip(&format!("{} · {}", side.title, amount(selection.measure, heat.all.weight)), WIDTH - 3)
+            );
         }
         if let Some(only) = &self.only {
             wrap(&mut out, &format!("Samples: {only}."));
@@ -118,9 +135,19 @@ impl<'a> Diff<'a> {
                 })
                 .filter(|(_, shift)| shift.before.max(shift.after) > 0.0)
                 .collect();
-            section(&mut out, heading, rows);
+            section(&mut out, &format!("{} {heading}", heading_of(selection.measure)), rows);
         }
         out
+    }
+}
+
+/// What the table shows shares of, at the beginning of a line.
+const fn heading_of(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Wall => "Samples",
+        Measure::Gil => "Samples with the GIL",
+        Measure::Wait => "Samples that waited",
+        Measure::Cpu => "CPU time",
     }
 }
 
@@ -148,7 +175,7 @@ fn section(out: &mut String, heading: &str, mut rows: Vec<(String, Shift)>) {
     let _ = writeln!(
         out,
         "{:width$}  {:>7}  {:>7}  {:>6}  {:>15}",
-        format!("Samples {heading}"),
+        heading,
         "A",
         "B",
         "change",
@@ -184,7 +211,7 @@ fn side_by_side(before: &Profile, after: &Profile) -> Vec<(String, u64, u64)> {
             (None, None) => return lines,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(one), Some(other)) => before.texts(one).cmp(after.texts(other)),
+            (Some(one), Some(other)) => before.order(one).cmp(after.order(other)),
         };
         let was = if order.is_le() { was.next() } else { None };
         let is = if order.is_ge() { is.next() } else { None };
@@ -211,8 +238,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::profile::FrameStyle;
     use crate::profile::synthetic::{phase, recording, sample};
+    use crate::profile::{FrameStyle, Leaves};
     use crate::recording::State;
 
     /// 10 s in which `view` is `fast` for 70 of 100 samples and `slow` for 30, then 20 s with 30 and 70.
@@ -256,7 +283,12 @@ slow,\u{fffd}[31m (app.py:1) (700,000 µs of threads per second, 70.00%; +40.00%
 
     fn view() -> View {
         let style = FrameStyle { lines: true, full_files: false };
-        View { selection: Selection::default(), levels: vec![Level::Phase, Level::Worker], style }
+        View {
+            selection: Selection::default(),
+            levels: vec![Level::Phase, Level::Worker],
+            style,
+            leaves: Leaves::Frames,
+        }
     }
 
     fn drawn(recording: &Recording, before: usize, after: usize) -> String {

@@ -10,10 +10,16 @@ use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
 
 use super::Report;
-use crate::profile::{Label, Origin, Path};
+use crate::profile::{Label, Leaves, Measure, Origin, Path};
 
 /// What the colours mean, for the subtitle.
 const LEGEND: &str = "colours: app orange, libraries blue, gunicorn green, standard library grey";
+
+/// The same for what stands at the end of a stack that waits.
+const STATES: &str = ", waiting violet";
+
+/// From so many microseconds on a graph of CPU time tells whole milliseconds: the shares that inferno writes are of these.
+const MILLISECONDS: u64 = 100_000_000;
 
 /// The colour of all that is no frame.
 const LEVEL: Color = Color { r: 205, g: 205, b: 225 };
@@ -27,23 +33,30 @@ pub(super) fn write(report: &Report<'_>, to: &mut dyn Write) -> io::Result<()> {
     }
     // The root, which has no name here, would otherwise be a hot red.
     palette.insert("", LEVEL);
-    let mut options = options(report.title(), format!("{} · {LEGEND}", report.subtitle()));
+    let states = if report.view.leaves == Leaves::States { STATES } else { "" };
+    let mut options = options(report.title(), format!("{} · {LEGEND}{states}", report.subtitle()));
+    if report.view.selection.measure == Measure::Cpu {
+        let (unit, factor) = if report.profile.total < MILLISECONDS { ("µs", 1.0) } else { ("ms", 1e-3) };
+        options.count_name = format!("{unit} of CPU time");
+        options.factor = factor;
+    }
     options.palette_map = Some(&mut palette);
     let line = |path: &Path| format!("{} {}", plain(&report.profile.line(path)), path.count);
     draw(options, report.profile.paths.iter().map(line), to)
 }
 
-/// Draws what changed. Each line comes with its microseconds per second before and after; the widths are those after, and
+/// Draws what changed. Each line comes with its microseconds per second before and after, of what the words say; the widths are those after, and
 /// a frame is red where it grew and blue where it shrank, not counting what it calls.
 pub(super) fn write_differential(
     title: String,
     subtitle: String,
     lines: Vec<(String, u64, u64)>,
+    what: &str,
     to: &mut dyn Write,
 ) -> io::Result<()> {
     let mut options = options(title, subtitle);
     // Not inferno's `factor`, which its percentages of a difference leave out.
-    options.count_name = "µs of threads per second".into();
+    options.count_name = format!("µs of {what} per second");
     let line = |(line, before, after): (String, u64, u64)| format!("{} {before} {after}", plain(&line));
     draw(options, lines.into_iter().map(line), to)
 }
@@ -93,6 +106,7 @@ fn color(label: &Label) -> Color {
         Origin::Library => (110 + shade, 165 + shade, 214 + shade),
         Origin::Gunicorn => (110 + shade, 190 + shade, 110 + shade),
         Origin::Stdlib => (190 + shade, 190 + shade, 180 + shade),
+        Origin::State => (190 + shade, 150 + shade, 214 + shade),
     };
     Color { r, g, b }
 }
@@ -101,7 +115,7 @@ fn color(label: &Label) -> Color {
 mod tests {
     use super::super::Format;
     use super::*;
-    use crate::profile::synthetic::{phase, recording, sample};
+    use crate::profile::synthetic::{cpu, cpu_sample, phase, recording, sample, wait_sample};
     use crate::profile::{FrameStyle, Level, Selection, View};
     use crate::recording::State;
 
@@ -123,6 +137,7 @@ mod tests {
             selection: Selection::default(),
             levels: vec![Level::Phase],
             style: FrameStyle { lines: true, full_files: false },
+            leaves: Leaves::Frames,
         };
         let mut bytes = Vec::new();
         Report::of(&recording, view).write(Format::Flamegraph, &mut bytes).expect("there are samples");
@@ -150,12 +165,54 @@ mod tests {
             selection: Selection::default(),
             levels: vec![Level::Worker],
             style: FrameStyle { lines: false, full_files: false },
+            leaves: Leaves::Frames,
         };
         let mut bytes = Vec::new();
         Report::of(&recording, view).write(Format::Flamegraph, &mut bytes).expect("there are samples");
         let svg = String::from_utf8(bytes).expect("an SVG is text");
         assert!(svg.contains("<title>worker 11 (2 samples, 66.67%)</title>"), "{svg}");
         assert!(svg.contains("<title>worker 110 (1 samples, 33.33%)</title>"), "{svg}");
+    }
+
+    fn drawn(recording: &crate::recording::Recording, measure: Measure, leaves: Leaves) -> String {
+        let selection = Selection { measure, ..Selection::default() };
+        let view =
+            View { selection, levels: Vec::new(), style: FrameStyle { lines: false, full_files: false }, leaves };
+        let mut bytes = Vec::new();
+        Report::of(recording, view).write(Format::Flamegraph, &mut bytes).expect("there is something to draw");
+        String::from_utf8(bytes).expect("an SVG is text")
+    }
+
+    #[test]
+    fn a_graph_of_cpu_time_tells_time() {
+        let mut recording = recording(1);
+        for tick in 1..=100 {
+            cpu_sample(&mut recording, 1, tick * 10, 7_500, &["view", if tick % 4 == 0 { "parse" } else { "query" }]);
+        }
+        let svg = drawn(&recording, Measure::Cpu, Leaves::Frames);
+        assert!(svg.contains("<title>parse (app.py) (187,500 µs of CPU time, 25.00%)</title>"), "{svg}");
+        assert!(svg.contains("at 100 Hz · 750.0 ms of CPU time") && svg.contains("nothing lost · colours"), "{svg}");
+        // The clock knows of more than samples do.
+        cpu(&mut recording, 1, 0, 0);
+        cpu(&mut recording, 1, 1000, 1000);
+        cpu_sample(&mut recording, 1, 2000, 299_250_000, &["view", "query"]);
+        let svg = drawn(&recording, Measure::Cpu, Leaves::Frames);
+        assert!(svg.contains("<title>parse (app.py) (188 ms of CPU time, 0.06%)</title>"), "{svg}");
+        assert!(svg.contains("25.0 % of the CPU time is in no sample"), "{svg}");
+    }
+
+    #[test]
+    fn what_was_waited_for_is_drawn_below_its_stack() {
+        let mut recording = recording(1);
+        for tick in 0..4 {
+            wait_sample(&mut recording, 1, tick * 10, ("recv", Some("10.0.0.5:5432")), &["view"]);
+        }
+        sample(&mut recording, 1, 50, State::GilWait, &["view"]);
+        let svg = drawn(&recording, Measure::Wait, Leaves::States);
+        assert!(svg.contains("<title>[waiting: recv 10.0.0.5:5432] (4 samples, 80.00%)</title>"), "{svg}");
+        assert!(svg.contains("<title>[waiting for the GIL] (1 samples, 20.00%)</title>"), "{svg}");
+        assert!(svg.contains("5 samples that waited") && svg.contains("waiting violet"), "{svg}");
+        assert!(!drawn(&recording, Measure::Wall, Leaves::Frames).contains("[waiting"));
     }
 
     #[test]
@@ -167,6 +224,7 @@ mod tests {
             selection: Selection { phase: Some(0), ..Selection::default() },
             levels: Vec::new(),
             style: FrameStyle { lines: true, full_files: false },
+            leaves: Leaves::Frames,
         };
         let title = Report::of(&recording, view).title();
         assert_eq!(title, "gunicorn booking:app, pid 10 · Warm up · 2 users/s · 1 s at 100 Hz · 1 samples");

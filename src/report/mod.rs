@@ -4,6 +4,7 @@ pub mod load;
 pub mod whole;
 
 mod activity;
+mod amount;
 mod collapsed;
 mod columns;
 mod demand;
@@ -21,7 +22,8 @@ pub use diff::Diff;
 pub use dump::{DumpedProcess, json as dump_json, text as dump_text};
 
 use crate::printable::printable;
-use crate::profile::{Profile, View, phase_titles};
+use crate::profile::carried::Carried;
+use crate::profile::{Measure, Profile, View, phase_titles};
 use crate::recording::{Process, Recording, Role};
 
 /// A recording as it is to be shown.
@@ -43,7 +45,7 @@ pub struct Report<'a> {
 pub enum Format {
     /// An interactive picture for a browser.
     Flamegraph,
-    /// One line per distinct stack: `outer;inner count`.
+    /// One line per distinct stack: `outer;inner count`; of CPU time the count is in microseconds.
     Collapsed,
     /// A file for speedscope, one profile per thread in the order of time.
     Speedscope,
@@ -83,7 +85,13 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// Target, duration, rate and samples, on one line.
+    /// The sum of the graph in words: `12 samples`, `1.25 s of CPU time`.
+    #[must_use]
+    pub fn amount(&self) -> String {
+        amount::amount(self.view.selection.measure, self.profile.total)
+    }
+
+    /// Target, duration, rate and what the graph adds up to, on one line.
     #[must_use]
     pub fn title(&self) -> String {
         let (target, rate) = (printable(&self.target, 200), self.recording.run.rate);
@@ -91,7 +99,7 @@ impl<'a> Report<'a> {
         let phase = self.view.selection.phase.and_then(|number| titles.get(number));
         let length = format!("{:.1} s", self.recording.length.as_secs_f64());
         let length = phase.unwrap_or(&length);
-        format!("{target} · {length} at {rate} Hz · {} samples", self.profile.samples)
+        format!("{target} · {length} at {rate} Hz · {}", self.amount())
     }
 
     /// How it was sampled and what is missing, on one line.
@@ -104,11 +112,21 @@ impl<'a> Report<'a> {
             parts.push(format!("processes stopped for {stopped:.2} s in all"));
         }
         parts.push(if losses.is_empty() { "nothing lost".into() } else { format!("lost: {losses}") });
-        if self.profile.idle > 0 {
-            parts.push(format!("{} idle samples left out", self.profile.idle));
+        match self.view.selection.measure {
+            Measure::Cpu => parts.extend(self.not_carried()),
+            _ if self.profile.idle > 0 => parts.push(format!("{} idle samples left out", self.profile.idle)),
+            _ => {}
         }
         parts.extend(self.only.clone());
         parts.join(" · ")
+    }
+
+    /// How much CPU time no sample carries, where that is much. Of samples that were picked by endpoint nothing is known.
+    fn not_carried(&self) -> Option<String> {
+        let carried = Carried::of(self.recording, &self.view.selection);
+        let missing = carried.missing().filter(|_| self.only.is_none())?;
+        let percent = columns::percent(missing);
+        Some(format!("{percent} of the CPU time is in no sample: of threads without Python, or never seen running"))
     }
 
     /// What is in the report, for the end of a run.
@@ -125,8 +143,8 @@ impl<'a> Report<'a> {
             (false, _) => "processes",
         };
         format!(
-            "{} samples of {} {noun} in {:.1} s; {}",
-            self.profile.samples,
+            "{} of {} {noun} in {:.1} s; {}",
+            self.amount(),
             count,
             self.recording.length.as_secs_f64(),
             self.subtitle()

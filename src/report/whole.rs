@@ -10,6 +10,7 @@ use super::columns::wrap;
 use super::load::hints::SHORTEST_SHARED;
 use super::load::{Layout, LoadReport};
 use super::{activity_json, activity_text};
+use crate::profile::Measure;
 use crate::profile::activity::Activity;
 use crate::profile::presence::Presence;
 use crate::recording::Recording;
@@ -40,10 +41,11 @@ pub enum Place {
 }
 
 impl<'a> Whole<'a> {
-    /// Both halves together: what the server was doing is worked out once.
+    /// Both halves together: what the server was doing is worked out once. Functions are hot by what is measured.
     #[must_use]
-    pub fn of(recording: &'a Recording, traffic: &'a Traffic, load: &'a LoadReport<'a>) -> Self {
-        Self { recording, traffic, load, activity: Activity::of(recording), place: Place::Shared, only: None }
+    pub fn of(recording: &'a Recording, traffic: &'a Traffic, load: &'a LoadReport<'a>, measure: Measure) -> Self {
+        let activity = Activity::of(recording, measure);
+        Self { recording, traffic, load, activity, place: Place::Shared, only: None }
     }
 
     /// The same with the requests and users of the load, by the recording's clock.

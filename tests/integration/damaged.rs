@@ -159,6 +159,7 @@ fn read(script: &[u8], target: Option<&str>) -> (Loaded, Vec<Finding>) {
 }
 
 /// How many scripts are tried: 3000, or what `PROPTEST_CASES` says.
+#[expect(clippy::disallowed_methods, reason = "the switch of this test")]
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(3000)
 }

@@ -26,6 +26,7 @@ mod load_socketio;
 mod load_team;
 mod load_websocket;
 mod matrix;
+mod modes;
 mod permission;
 mod recordings;
 mod signals;

@@ -24,7 +24,7 @@ fn a_misspelt_command_or_value_is_answered_with_the_nearest() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    let senseless: [&[&str]; 9] = [
+    let senseless: [&[&str]; 13] = [
         &["--rate", "0"],
         &["--rate", "fast"],
         &["--duration", "0"],
@@ -34,6 +34,10 @@ fn what_makes_no_sense_is_refused() {
         &["--pid", "1", "--all"],
         &["--blocking", "--nonblocking"],
         &["--by", "worker,worker"],
+        &["--mode", "time"],
+        &["--gil", "--mode", "wall"],
+        &["--gil", "--mode", "cpu"],
+        &["--mode", "cpu", "--idle"],
     ];
     for arguments in senseless {
         let finished = Pyperf::new(["attach"].iter().chain(arguments)).run().ended_with(2);

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::problem::{Exit, Problem};
 use crate::process::find;
 use crate::process::tree::Follow;
-use crate::profile::{FrameStyle, Level, Selection, View};
+use crate::profile::{FrameStyle, Leaves, Level, Selection, View};
 use crate::recording::Mode;
 use crate::report::Format;
 use crate::report::load::Layout;
@@ -86,6 +86,7 @@ fn show(wish: &Demo, script: Wanted, pid: i32, results: &Path) -> Result<(), Pro
             selection: Selection::default(),
             levels: vec![Level::Phase],
             style: FrameStyle { lines: true, full_files: false },
+            leaves: Leaves::Frames,
         },
         format: Format::Flamegraph,
         out: Some(results.to_owned()),

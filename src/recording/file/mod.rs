@@ -2,7 +2,7 @@
 //!
 //! Every batch is one transaction, about one a second, so a run that is killed loses at most its last second and the file
 //! still opens; on a full disk it keeps what was written until then. All times are nanoseconds on the recording's own clock;
-//! `run.started` is the wall time of its zero, in nanoseconds since 1970 (UTC). A sample takes some 20 bytes, a distinct stack
+//! `run.started` is the wall time of its zero, in nanoseconds since 1970 (UTC). A sample takes some 25 bytes, a distinct stack
 //! of 30 frames less than 1 kB, once.
 //!
 //! | table | columns |
@@ -12,7 +12,8 @@
 //! | `thread` | `id`, `process`, `ident` (Python's), `os_id` (the kernel's), `name` |
 //! | `frame` | `id`, `function`, `file`, `short_file`, `line` |
 //! | `stack` | `id`, `caller` (stack), `frame` of the innermost frame; stack 0 is empty |
-//! | `sample` | `moment`, `thread`, `stack`, `state` (0 running, 1 waiting, 2 idle), `gil` (0, 1) |
+//! | `sample` | `moment`, `thread`, `stack`, `state` (0 running, 1 waiting, 2 idle, 3 runnable: waiting for a core, 4 waiting for the GIL), `gil` (0, 1), `wait` (of state 1, where known), `cpu` (µs that the thread used since it was last seen running; of state 0, `NULL` for none) |
+//! | `wait` | `id`, `call` (of the system), `what` it was on: the address of a socket's peer, a file |
 //! | `phase` | `id` (0, 1, … in the order of time), `name`, `arrivals` (in words), `began`, `ended`: no gaps between them |
 //! | `cpu` | `process`, `moment`, `used`: CPU time (ns) of all threads of the process since it began, about once a second |
 //! | `loss` | `kind`, `count` |
@@ -35,11 +36,13 @@
 //!
 //! `PRAGMA application_id` is `0x70797066` ("pypf"), `PRAGMA user_version` the version of this schema: [`SCHEMA`]. Schema 1
 //! had neither `phase` nor `cpu` nor `run.sampler_cpu`, schema 2 had no load,
-//! schema 3 neither `rate` nor `measure`; their files can still be read.
+//! schema 3 neither `rate` nor `measure`, schema 4 neither `wait` nor `sample.wait` nor `sample.cpu` nor the states 3 and 4;
+//! their files can still be read.
 
 mod flights;
 mod read;
 mod replay;
+mod samples;
 mod write;
 mod write_traffic;
 
@@ -53,7 +56,7 @@ pub use write::RecordingFile;
 use crate::problem::Advice;
 
 /// The version of the schema that this file writes, and the newest that it reads.
-pub const SCHEMA: i32 = 4;
+pub const SCHEMA: i32 = 5;
 
 /// The oldest version of the schema that can be read.
 pub const OLDEST: i32 = 1;
@@ -68,7 +71,9 @@ const TABLES: &str = "
     CREATE TABLE thread (id INTEGER PRIMARY KEY, process INTEGER, ident INTEGER, os_id INTEGER, name TEXT);
     CREATE TABLE frame (id INTEGER PRIMARY KEY, function TEXT, file TEXT, short_file TEXT, line INTEGER);
     CREATE TABLE stack (id INTEGER PRIMARY KEY, caller INTEGER, frame INTEGER);
-    CREATE TABLE sample (moment INTEGER, thread INTEGER, stack INTEGER, state INTEGER, gil INTEGER);
+    CREATE TABLE sample (moment INTEGER, thread INTEGER, stack INTEGER, state INTEGER, gil INTEGER, wait INTEGER,
+                         cpu INTEGER);
+    CREATE TABLE wait (id INTEGER PRIMARY KEY, call TEXT, what TEXT);
     CREATE TABLE phase (id INTEGER PRIMARY KEY, name TEXT, arrivals TEXT, began INTEGER, ended INTEGER);
     CREATE TABLE cpu (process INTEGER, moment INTEGER, used INTEGER);
     CREATE TABLE loss (kind TEXT PRIMARY KEY, count INTEGER);
@@ -156,12 +161,12 @@ fn database(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> 
 #[cfg(test)]
 mod tests {
     use super::super::{
-        CpuReading, Frame, Losses, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, State, Thread,
-        Timeline,
+        CpuReading, Detail, Frame, Losses, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, State,
+        Thread, Timeline, Wait,
     };
     use super::*;
     use crate::clock::Moment;
-    use crate::interned::Id;
+    use crate::interned::{Id, Interner};
     use std::time::{Duration, SystemTime};
 
     /// A folder of its own for each test, removed when it ends.
@@ -214,14 +219,17 @@ mod tests {
         });
         let (stack, _) = recording.stacks.insert(frames);
         let moment = Moment::from_nanos(nanos);
+        let state = State::ALL[(nanos % 5) as usize];
+        let on = (!nanos.is_multiple_of(3)).then(|| "10.0.0.5:5432".into());
+        let wait = recording.waits.intern(Wait { call: "recv".into(), on });
         recording.samples.push(Sample {
             moment,
             thread,
             stack,
-            state: State::Waiting,
+            state,
             gil: nanos.is_multiple_of(2),
-            wait: None,
-            cpu: Duration::ZERO,
+            wait: (state == State::Waiting && !nanos.is_multiple_of(4)).then_some(wait),
+            cpu: Duration::from_micros(if state == State::Running { nanos % 20_000 } else { 0 }),
         });
     }
 
@@ -233,6 +241,8 @@ mod tests {
     fn assert_equal(one: &Recording, other: &Recording) {
         assert_eq!(one.run, other.run);
         assert_eq!(one.processes, other.processes);
+        assert_eq!(one.detail, other.detail);
+        assert!(one.waits.iter().eq(other.waits.iter()));
         assert_eq!(one.thread_labels, other.thread_labels);
         assert_eq!(one.losses, other.losses);
         assert_eq!((one.length, one.stopped, one.reads), (other.length, other.stopped, other.reads));
@@ -273,18 +283,28 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_first_schema_can_be_read() {
+    fn files_of_older_schemas_can_be_read() {
         let folder = Folder::new("schema-1");
         let mut recording = recording();
         sample(&mut recording, 7, &["main"]);
+        sample(&mut recording, 16, &["main"]);
         let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
         file.append(&recording).expect("a batch");
         drop(file);
         let connection = rusqlite::Connection::open(folder.file()).expect("opens");
+        // The samples of that time: no wait, no CPU time, and of the states the first three.
+        recording.detail = Detail::Coarse;
+        recording.waits = Interner::default();
+        let to_schema_4 = "ALTER TABLE sample DROP COLUMN wait; ALTER TABLE sample DROP COLUMN cpu; DROP TABLE wait;
+                           PRAGMA user_version = 4";
+        connection.execute_batch(to_schema_4).expect("changes");
+        assert_equal(&read(&folder.file()).expect("readable"), &recording);
         let to_schema_1 = "ALTER TABLE run DROP COLUMN sampler_cpu; DROP TABLE phase; DROP TABLE cpu;
                            PRAGMA user_version = 1";
         connection.execute_batch(to_schema_1).expect("changes");
         assert_equal(&read(&folder.file()).expect("readable"), &recording);
+        connection.execute_batch("UPDATE sample SET state = 3").expect("changes");
+        assert!(matches!(read(&folder.file()), Err(FileError::Damaged { .. })));
         connection.execute_batch("PRAGMA user_version = 0").expect("changes");
         assert!(matches!(read(&folder.file()), Err(FileError::Version { found: 0, .. })));
     }
@@ -328,16 +348,48 @@ mod tests {
     }
 
     #[test]
+    fn samples_that_contradict_themselves_are_damage() {
+        let folder = Folder::new("samples");
+        let mut recording = recording();
+        for nanos in 0..10 {
+            sample(&mut recording, nanos, &["main"]);
+        }
+        let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        file.append(&recording).expect("a batch");
+        drop(file);
+        let whole = std::fs::read(folder.file()).expect("it is there");
+        for damage in [
+            "UPDATE sample SET wait = 2 WHERE state = 1",
+            "UPDATE sample SET wait = 0 WHERE state = 0",
+            "UPDATE sample SET cpu = -1 WHERE state = 0",
+            "UPDATE sample SET cpu = 1 WHERE state = 4",
+            "UPDATE sample SET cpu = 9223372036854775807 WHERE state = 0",
+            "UPDATE sample SET state = 5",
+            "UPDATE wait SET id = 7 WHERE id = 0",
+            "INSERT INTO wait VALUES (2, 'recv', NULL)",
+            "DELETE FROM wait",
+        ] {
+            std::fs::write(folder.file(), &whole).expect("written");
+            let connection = rusqlite::Connection::open(folder.file()).expect("opens");
+            connection.execute_batch(damage).expect(damage);
+            drop(connection);
+            let read = read(&folder.file());
+            assert!(matches!(read, Err(FileError::Damaged { .. })), "{damage}: {:?}", read.map(|_| ()));
+        }
+    }
+
+    #[test]
     fn a_sample_takes_less_than_forty_bytes() {
         let folder = Folder::new("size");
         let mut recording = recording();
         let mut file = RecordingFile::create(&folder.file(), &recording.run).expect("a new file");
+        // Every state in turn, a third of a second of CPU time at most.
         for tick in 0..100_000 {
-            sample(&mut recording, tick * 2_500_000, &["main", "view"]);
+            sample(&mut recording, tick * 2_500_001, &["main", "view"]);
         }
         file.append(&recording).expect("a batch");
         let size = std::fs::metadata(folder.file()).expect("it is there").len();
-        assert!(size < 40 * 100_000, "{size} bytes");
+        assert!(size < 40 * 100_000, "{} bytes a sample", size / 100_000);
     }
 
     #[test]
@@ -366,7 +418,10 @@ mod tests {
             connection.execute_batch(sql).expect("changes");
             read(&folder.file())
         };
-        assert!(matches!(change("INSERT INTO sample VALUES (1, 9, 0, 0, 0)"), Err(FileError::Damaged { .. })));
+        assert!(matches!(
+            change("INSERT INTO sample VALUES (1, 9, 0, 0, 0, NULL, NULL)"),
+            Err(FileError::Damaged { .. })
+        ));
         assert!(matches!(
             change("DELETE FROM sample; INSERT INTO stack VALUES (1, 7, 0)"),
             Err(FileError::Damaged { .. })

@@ -6,9 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::{
-    CpuReading, Frame, Losses, Mode, Phase, Process, ProcessId, Recording, Role, Run, Sample, StackTable, State, Thread,
+    CpuReading, Frame, Losses, Mode, Phase, Process, ProcessId, Recording, Role, Run, StackTable, Thread,
 };
-use super::{APPLICATION, FileError, OLDEST, SCHEMA, database};
+use super::{APPLICATION, FileError, OLDEST, SCHEMA, database, samples};
 use crate::clock::Moment;
 use crate::interned::Id;
 
@@ -85,7 +85,7 @@ fn read_tables(from: &Connection, schema: i32) -> Result<Recording, Fault> {
     recording.processes = read_processes(from)?;
     read_threads(from, &mut recording)?;
     recording.stacks = read_stacks(from)?;
-    read_samples(from, &mut recording)?;
+    samples::read(from, schema, &mut recording)?;
     if schema >= 2 {
         recording.sampler_cpu = from.query_row("SELECT sampler_cpu FROM run", [], |row| row.get(0).map(nanos))?;
         recording.timeline.phases = read_phases(from)?;
@@ -193,34 +193,6 @@ fn read_stacks(from: &Connection) -> Result<StackTable, Fault> {
         depths.push(depth);
     }
     Ok(table)
-}
-
-fn read_samples(from: &Connection, recording: &mut Recording) -> Result<(), Fault> {
-    let mut query = from.prepare("SELECT moment, thread, stack, state, gil FROM sample ORDER BY rowid")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let sample = Sample {
-            moment: moment(row.get(0)?),
-            thread: Id::from_index(row.get(1)?),
-            stack: Id::from_index(row.get(2)?),
-            state: State::ALL
-                .get(usize::from(row.get::<_, u8>(3)?))
-                .copied()
-                .ok_or_else(|| damaged("a sample has an unknown state"))?,
-            gil: row.get(4)?,
-            wait: None,
-            cpu: Duration::ZERO,
-        };
-        let known =
-            recording.threads.get(sample.thread).is_some() && recording.stacks.stacks().get(sample.stack).is_some();
-        if !known {
-            return Err(damaged("a sample has no thread or no stack"));
-        }
-        if !recording.samples.push(sample) {
-            return Err(damaged("it holds more samples than fit"));
-        }
-    }
-    Ok(())
 }
 
 fn read_phases(from: &Connection) -> Result<Vec<Phase>, Fault> {

@@ -34,6 +34,7 @@ struct Written {
     threads: usize,
     frames: usize,
     stacks: usize,
+    waits: usize,
     samples: Cursor,
     cpu: usize,
     phases: usize,
@@ -114,6 +115,7 @@ impl RecordingFile {
             threads: recording.threads.len(),
             frames: recording.stacks.frames().len(),
             stacks: recording.stacks.stacks().len(),
+            waits: recording.waits.len(),
             samples: recording.samples.end(),
             cpu: recording.timeline.cpu.len(),
             phases: recording.timeline.phases.len(),
@@ -165,14 +167,20 @@ fn insert_new(to: &Transaction<'_>, recording: &Recording, written: Written) -> 
     for (id, new) in (0_i64..).zip(recording.stacks.stacks().iter()).skip(written.stacks) {
         stack.execute(params![id, new.caller.index(), new.frame.map(Id::index)])?;
     }
-    let mut sample = to.prepare_cached("INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut wait = to.prepare_cached("INSERT INTO wait VALUES (?1, ?2, ?3)")?;
+    for (id, new) in (0_i64..).zip(recording.waits.iter()).skip(written.waits) {
+        wait.execute(params![id, &*new.call, new.on.as_deref()])?;
+    }
+    let mut sample = to.prepare_cached("INSERT INTO sample VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     for new in recording.samples.since(written.samples) {
         sample.execute(params![
             signed(new.moment.as_nanos()),
             new.thread.index(),
             new.stack.index(),
             new.state as u8,
-            new.gil
+            new.gil,
+            new.wait.map(Id::index),
+            (!new.cpu.is_zero()).then(|| i64::try_from(new.cpu.as_micros()).unwrap_or(i64::MAX)),
         ])?;
     }
     let mut thread = to.prepare_cached("INSERT INTO thread VALUES (?1, ?2, ?3, NULL, NULL)")?;

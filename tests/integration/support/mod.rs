@@ -22,6 +22,7 @@ pub mod socketio;
 pub mod steps;
 pub mod temp_dir;
 pub mod wait;
+pub mod waiting_recording;
 pub mod web;
 pub mod websockets;
 

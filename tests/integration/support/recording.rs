@@ -14,6 +14,10 @@ pub struct Sample {
     pub pid: i32,
     pub role: String,
     pub state: State,
+    /// What it waited for, where that is known: the call, and what it was on.
+    pub wait: Option<(String, Option<String>)>,
+    /// CPU time since it was last seen running.
+    pub cpu: Duration,
     /// The last parts of the functions' names, outermost first.
     pub functions: Vec<String>,
 }
@@ -23,7 +27,12 @@ pub enum State {
     Running,
     Waiting,
     Idle,
+    Runnable,
+    GilWait,
 }
+
+/// By their numbers.
+const STATES: [State; 5] = [State::Running, State::Waiting, State::Idle, State::Runnable, State::GilWait];
 
 impl Sample {
     /// Whether the function is anywhere on the stack.
@@ -55,12 +64,23 @@ impl Recording {
         let connection = open(path).expect("the recording opens");
         let stacks = stacks(&connection).expect("the stacks are readable");
         let mut query = connection
-            .prepare("SELECT pid, role, state, stack FROM sample JOIN thread ON thread.id = thread JOIN process ON process.id = process")
+            .prepare(
+                "SELECT pid, role, state, stack, call, what, sample.cpu FROM sample JOIN thread ON thread.id = thread
+                 JOIN process ON process.id = process LEFT JOIN wait ON wait.id = wait",
+            )
             .expect("the tables are there");
         let rows = query.query_map([], |row| {
             let stack: i64 = row.get(3)?;
-            let state = [State::Running, State::Waiting, State::Idle][usize::from(row.get::<_, u8>(2)?)];
-            Ok(Sample { pid: row.get(0)?, role: row.get(1)?, state, functions: stacks[&stack].clone() })
+            let state = STATES[usize::from(row.get::<_, u8>(2)?)];
+            let (call, what): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
+            Ok(Sample {
+                pid: row.get(0)?,
+                role: row.get(1)?,
+                state,
+                wait: call.map(|call| (call, what)),
+                cpu: Duration::from_micros(u64::from(row.get::<_, Option<u32>>(6)?.unwrap_or(0))),
+                functions: stacks[&stack].clone(),
+            })
         });
         let samples = rows.and_then(Iterator::collect).expect("the samples are readable");
         let cpu = cpu(&connection).expect("the CPU times are readable");

@@ -10,6 +10,7 @@ pub mod find;
 pub mod gunicorn;
 pub mod image;
 pub mod listening;
+pub mod open_files;
 pub mod privilege;
 pub mod tree;
 

@@ -23,12 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use code_cache::{CodeCache, Named};
-use layout::Layout;
+use layout::{Gil, Layout};
 use memory::Memory;
 use threads::{Failure, RawThread, Taken, Threads};
 
 use super::pyspy::PySpyReader;
-use super::state::{OsThreads, decide};
+use super::state::{ThreadStates, decide, futexes_of_gil};
 use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
 use crate::recording::{Frame, ThreadStack};
@@ -50,7 +50,7 @@ pub struct SnapshotReader {
     memory: Memory,
     threads: Threads,
     codes: CodeCache,
-    kernel: OsThreads,
+    kernel: ThreadStates,
     known: HashMap<(u64, u64), Known>,
     /// Names that threads of the parent had, by ident: the thread that forked is in the child too.
     inherited: Option<HashMap<u64, String>>,
@@ -159,6 +159,11 @@ impl SnapshotReader {
         options: Options,
         clock: Clock,
     ) -> Self {
+        let gil = match layout.gil {
+            Gil::State { address, .. } => futexes_of_gil((3, 12), address),
+            Gil::Current(address) => futexes_of_gil((3, 11), address),
+            Gil::Unknown => 0..0,
+        };
         Self {
             python,
             spy: None,
@@ -166,7 +171,7 @@ impl SnapshotReader {
             memory,
             threads: Threads::of(layout),
             codes: CodeCache::new(inside.then(|| PathBuf::from(format!("/proc/{pid}/root")))),
-            kernel: OsThreads::new(pid),
+            kernel: ThreadStates::new(pid, gil, clock),
             known: HashMap::new(),
             inherited: None,
             named: Moment::default(),
@@ -201,6 +206,7 @@ impl SnapshotReader {
     }
 
     fn sample(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        self.kernel.begin();
         if self.threads.tally.samples.is_multiple_of(IMAGE_TURN) && !self.memory.is_current() {
             return Err(ReadError::Gone);
         }
@@ -217,21 +223,25 @@ impl SnapshotReader {
         self.codes.settle(&mut self.memory, &self.threads.layout, frames, taken.generation, now);
         self.meet(&taken, now);
         let holder = taken.holder;
-        Ok(taken.threads.iter().map(|thread| self.thread(thread, holder)).collect())
+        let mut threads: Vec<ThreadStack> = taken.threads.iter().map(|thread| self.thread(thread, holder)).collect();
+        self.kernel.charge(&mut threads);
+        Ok(threads)
     }
 
     fn thread(&mut self, thread: &RawThread, holder: Option<u64>) -> ThreadStack {
         let (frames, serving) = self.frames(thread);
         let known = self.known.get(&(thread.ident, thread.kernel_id));
         let os_id = known.and_then(|known| known.outside);
-        let activity = os_id.and_then(|tid| self.kernel.glance(tid));
+        let activity = os_id.and_then(|tid| self.kernel.look(tid));
+        let state = decide(activity, serving);
+        let wait = self.kernel.wait(activity, state, |address, bytes| self.memory.read(address, bytes));
         ThreadStack {
             ident: thread.ident,
             os_id,
             name: known.and_then(|known| known.name.clone()),
-            state: decide(activity, serving),
+            state,
             gil: holder == Some(thread.state),
-            wait: None,
+            wait,
             cpu: Duration::ZERO,
             locals: Vec::new(),
             frames,

@@ -45,7 +45,8 @@ impl Call {
         let mut words = std::str::from_utf8(said).ok()?.split_ascii_whitespace();
         let number = words.next()?.parse().ok()?;
         let mut argument = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
-        Some(Self { number, arguments: [argument()?, argument()?] })
+        let arguments = [argument()?, argument()?];
+        Some(Self { number: restarted(number, arguments), arguments })
     }
 
     /// Whether it waits on a futex that lies there.
@@ -71,6 +72,19 @@ impl Call {
             Some((_, _, Poll)) if second == 1 => About::Polled(first),
             _ => About::Nothing,
         }
+    }
+}
+
+/// The call that goes on as `restart_syscall` after a stop of the process, such as one by ptrace, as far as its arguments tell: these
+/// stay in their registers (`kernel/signal.c`, `sys_restart_syscall`). It is a poll, a sleep, or a futex with a timeout.
+fn restarted(number: i64, [_, second]: [u64; 2]) -> i64 {
+    // FUTEX_WAIT and FUTEX_WAIT_BITSET, private, with either clock (`include/uapi/linux/futex.h`).
+    const WAITS: [u64; 4] = [0x80, 0x89, 0x180, 0x189];
+    match second {
+        _ if !is(number, libc::SYS_restart_syscall) => number,
+        1 => i64::from(libc::SYS_ppoll),
+        _ if WAITS.contains(&second) => i64::from(libc::SYS_futex),
+        _ => number,
     }
 }
 
@@ -207,6 +221,14 @@ mod tests {
         assert!(!call(libc::SYS_futex, 0x1100, 0x89).waits_in(&(0x1000..0x1100)));
         assert!(!call(libc::SYS_read, 0x1010, 0).waits_in(&(0x1000..0x1100)));
         assert!(!call(libc::SYS_futex, 0, 0x89).waits_in(&(0..0)));
+    }
+
+    #[test]
+    fn a_call_that_goes_on_after_a_stop_is_the_same() {
+        let poll = call(libc::SYS_restart_syscall, 0x7f00, 1);
+        assert_eq!((poll.name().as_str(), poll.about()), ("poll", About::Polled(0x7f00)));
+        assert!(call(libc::SYS_restart_syscall, 0x1010, 0x89).waits_in(&(0x1000..0x1100)));
+        assert_eq!(call(libc::SYS_restart_syscall, 0x7f00, 0x7f10).name(), "restart_syscall");
     }
 
     #[test]

@@ -23,12 +23,14 @@ use crate::clock::Moment;
 
 /// A thread is looked at closely for so long after it lacked a core, and at first.
 const WARY: Duration = Duration::from_millis(100);
-/// The longest time between two looks that waiting for a core is compared with: before, the thread may have slept.
+/// The longest time between two looks of which the thread may have slept a part.
 const LONGEST_GAP: Duration = Duration::from_millis(20);
 /// A thread on a core has its time counted within that, whatever the kernel's tick (10 ms at most).
 const TICKS: Duration = Duration::from_millis(25);
-/// How far the looks may be ahead of the time on a core, before that is forgotten.
-const MOST_AHEAD: i64 = 200_000_000;
+/// One look, in the unit that time on a core is compared with looks in.
+const LOOK: i64 = 1000;
+/// By how many looks these may be ahead of the time on a core, before that is forgotten.
+const MOST_AHEAD: i64 = 20 * LOOK;
 /// How often numbers that make no sense are read again, as they change while they are read.
 const TRIES: usize = 3;
 
@@ -41,8 +43,10 @@ pub(super) struct Core {
     /// When its time on a core was last seen to move.
     moved: Moment,
     wary_until: Moment,
-    /// Time on a core that no look stands for, in nanoseconds.
+    /// Time on a core that no look stands for: the part of each time between two looks, less the looks that found it on a core.
     unseen: i64,
+    /// Whether it was asleep since.
+    slept: bool,
 }
 
 #[derive(Debug)]
@@ -73,7 +77,13 @@ impl Core {
             moved: Moment::default(),
             wary_until: Moment::default(),
             unseen: 0,
+            slept: true,
         }
+    }
+
+    /// The thread is asleep.
+    pub(super) const fn sleeps(&mut self) {
+        self.slept = true;
     }
 
     /// Whether the thread, which is ready to run, is on a core; yes also where that cannot be told.
@@ -83,7 +93,7 @@ impl Core {
             return true;
         };
         let before = std::mem::replace(&mut self.last, times);
-        let gap = now.since(std::mem::replace(&mut self.looked, now)).min(LONGEST_GAP);
+        let gap = now.since(std::mem::replace(&mut self.looked, now));
         let found = if self.is_doubtful(before, gap) { self.count() } else { true };
         self.weigh(found, times.on.saturating_sub(before.on), gap)
     }
@@ -95,7 +105,7 @@ impl Core {
             self.moved = now;
         }
         let waited = Duration::from_nanos(self.last.waited.saturating_sub(before.waited));
-        if waited > gap / 50 {
+        if waited > gap.min(LONGEST_GAP) / 50 {
             self.wary_until = now + WARY;
         }
         now < self.wary_until || now.since(self.moved) > TICKS
@@ -116,12 +126,14 @@ impl Core {
 
     /// Weighs what a look found against the time on a core since the last one.
     fn weigh(&mut self, found: bool, used: u64, gap: Duration) -> bool {
-        let gap = i64::try_from(gap.as_nanos()).unwrap_or(i64::MAX);
-        let used = i64::try_from(used).unwrap_or(i64::MAX).min(gap);
-        self.unseen = self.unseen.saturating_add(used).min(gap);
-        let on = found || gap > 0 && self.unseen >= gap / 2;
+        // What it did long ago, before it slept, says nothing about now.
+        let gap = if std::mem::take(&mut self.slept) { gap.min(LONGEST_GAP) } else { gap };
+        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let part = u128::from(used.min(gap)) * 1000 / u128::from(gap);
+        self.unseen = (self.unseen + i64::try_from(part).unwrap_or(LOOK)).min(LOOK);
+        let on = found || self.unseen >= LOOK / 2;
         if on {
-            self.unseen = self.unseen.saturating_sub(gap).max(-MOST_AHEAD);
+            self.unseen = (self.unseen - LOOK).max(-MOST_AHEAD);
         }
         on
     }
@@ -189,14 +201,22 @@ mod tests {
 
     fn core() -> Core {
         let start = at(0);
-        Core { files: None, last: Times::default(), looked: start, moved: start, wary_until: start, unseen: 0 }
+        Core {
+            files: None,
+            last: Times::default(),
+            looked: start,
+            moved: start,
+            wary_until: start,
+            unseen: 0,
+            slept: false,
+        }
     }
 
     fn doubts(core: &mut Core, millis: u64, on: u64, waited: u64) -> bool {
         let nanos = |millis| millis * 1_000_000;
         let times = Times { on: nanos(on), waited: nanos(waited), arrivals: 1 };
         let before = std::mem::replace(&mut core.last, times);
-        let gap = at(millis).since(std::mem::replace(&mut core.looked, at(millis))).min(LONGEST_GAP);
+        let gap = at(millis).since(std::mem::replace(&mut core.looked, at(millis)));
         core.is_doubtful(before, gap)
     }
 

@@ -96,17 +96,16 @@ impl ThreadStates {
 
     /// What a thread is doing now, by its id outside; `None` when it has ended.
     pub(super) fn look(&mut self, tid: i32) -> Option<Activity> {
-        Some(match self.threads.look(tid)? {
-            Said::Running if self.is_on_core(tid) => Activity::Running,
-            Said::Running => Activity::Runnable,
-            Said::Asleep(Some(call)) if call.waits_in(&self.gil) => Activity::GilWait,
-            Said::Asleep(call) => Activity::Asleep(call),
-        })
-    }
-
-    fn is_on_core(&mut self, tid: i32) -> bool {
-        let pid = self.threads.pid();
-        self.cores.entry(tid).or_insert_with(|| Core::of(pid, tid)).is_on(self.clock.now())
+        let Said::Asleep(call) = self.threads.look(tid)? else {
+            let pid = self.threads.pid();
+            let core = self.cores.entry(tid).or_insert_with(|| Core::of(pid, tid));
+            return Some(if core.is_on(self.clock.now()) { Activity::Running } else { Activity::Runnable });
+        };
+        if let Some(core) = self.cores.get_mut(&tid) {
+            core.sleeps();
+        }
+        let for_gil = call.is_some_and(|call| call.waits_in(&self.gil));
+        Some(if for_gil { Activity::GilWait } else { Activity::Asleep(call) })
     }
 
     /// What a thread waits for, if it waits; `peek` reads the memory of the process.

@@ -1,8 +1,10 @@
 """Threads that wait inside a request, each named after what it waits for; one that sleeps outside, and the idle main thread."""
 
+import fcntl
 import os
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -12,6 +14,9 @@ SCOPE = {}
 exec(compile("def run_wsgi(work):\n    work()\n", "/srv/werkzeug/serving.py", "exec"), SCOPE)
 
 server = socket.socket()
+if os.environ.get("LOOPBACK_IS_DOWN"):
+    # SIOCSIFFLAGS with IFF_UP and IFF_RUNNING, of netdevice(7).
+    fcntl.ioctl(server, 0x8914, struct.pack("16sH14x", b"lo", 0x41))
 server.bind(("127.0.0.1", 0))
 server.listen(8)
 address = "127.0.0.1:%d" % server.getsockname()[1]

@@ -23,6 +23,8 @@ pub enum State {
     Running,
     Waiting,
     Idle,
+    Runnable,
+    GilWait,
 }
 
 impl Sample {
@@ -59,7 +61,8 @@ impl Recording {
             .expect("the tables are there");
         let rows = query.query_map([], |row| {
             let stack: i64 = row.get(3)?;
-            let state = [State::Running, State::Waiting, State::Idle][usize::from(row.get::<_, u8>(2)?)];
+            let states = [State::Running, State::Waiting, State::Idle, State::Runnable, State::GilWait];
+            let state = states[usize::from(row.get::<_, u8>(2)?)];
             Ok(Sample { pid: row.get(0)?, role: row.get(1)?, state, functions: stacks[&stack].clone() })
         });
         let samples = rows.and_then(Iterator::collect).expect("the samples are readable");

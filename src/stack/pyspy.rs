@@ -112,9 +112,8 @@ impl PySpyReader {
     }
 
     fn read_once(&mut self) -> Result<Vec<ThreadStack>, String> {
-        let look = |(ident, tid): &(u64, i32)| {
-            Some(Before { ident: *ident, tid: *tid, activity: self.threads.look(*tid)? })
-        };
+        let look =
+            |(ident, tid): &(u64, i32)| Some(Before { ident: *ident, tid: *tid, activity: self.threads.look(*tid)? });
         let before: Vec<Before> = self.known.iter().filter_map(look).collect();
         let start = self.clock.now();
         let traces = guarded(|| self.spy.get_stack_traces());
@@ -141,9 +140,9 @@ impl PySpyReader {
         let activity = activity.or_else(|| self.threads.look(os_id?));
         let state = decide(activity, serving);
         let memory = &self.spy.process;
-        let wait = self.threads.wait(activity, state, |address, bytes| {
-            memory.read(usize::try_from(address).ok()?, bytes).ok()
-        });
+        let wait = self
+            .threads
+            .wait(activity, state, |address, bytes| memory.read(usize::try_from(address).ok()?, bytes).ok());
         ThreadStack {
             ident: trace.thread_id,
             os_id,

@@ -11,7 +11,7 @@ use nix::libc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stack) struct Call {
     /// -1 for a thread that sleeps in the kernel without having called it.
-    pub(super) number: i64,
+    pub(super) number: libc::c_long,
     arguments: [u64; 2],
 }
 
@@ -51,7 +51,7 @@ impl Call {
 
     /// Whether it waits on a futex that lies there.
     pub(super) fn waits_in(&self, futexes: &Range<u64>) -> bool {
-        is(self.number, libc::SYS_futex) && futexes.contains(&self.arguments[0])
+        self.number == libc::SYS_futex && futexes.contains(&self.arguments[0])
     }
 
     /// Its name in outputs.
@@ -68,7 +68,7 @@ impl Call {
         let [first, second] = self.arguments;
         match known(self.number) {
             // The kernel looks at the lower half of the register alone.
-            Some((_, _, File)) => About::File((first & 0xffff_ffff) as u32 as i32),
+            Some((_, _, File)) => About::File(((first & 0xffff_ffff) as u32).cast_signed()),
             Some((_, _, Poll)) if second == 1 => About::Polled(first),
             _ => About::Nothing,
         }
@@ -77,23 +77,19 @@ impl Call {
 
 /// The call that goes on as `restart_syscall` after a stop of the process, such as one by ptrace, as far as its arguments tell: these
 /// stay in their registers (`kernel/signal.c`, `sys_restart_syscall`). It is a poll, a sleep, or a futex with a timeout.
-fn restarted(number: i64, [_, second]: [u64; 2]) -> i64 {
+fn restarted(number: libc::c_long, [_, second]: [u64; 2]) -> libc::c_long {
     // FUTEX_WAIT and FUTEX_WAIT_BITSET, private, with either clock (`include/uapi/linux/futex.h`).
     const WAITS: [u64; 4] = [0x80, 0x89, 0x180, 0x189];
     match second {
-        _ if !is(number, libc::SYS_restart_syscall) => number,
-        1 => i64::from(libc::SYS_ppoll),
-        _ if WAITS.contains(&second) => i64::from(libc::SYS_futex),
+        _ if number != libc::SYS_restart_syscall => number,
+        1 => libc::SYS_ppoll,
+        _ if WAITS.contains(&second) => libc::SYS_futex,
         _ => number,
     }
 }
 
-fn is(number: i64, known: libc::c_long) -> bool {
-    i64::from(known) == number
-}
-
-fn known(number: i64) -> Option<&'static (libc::c_long, &'static str, Shape)> {
-    CALLS.iter().chain(OLD_CALLS).find(|(known, _, _)| is(number, *known))
+fn known(number: libc::c_long) -> Option<&'static (libc::c_long, &'static str, Shape)> {
+    CALLS.iter().chain(OLD_CALLS).find(|(known, _, _)| *known == number)
 }
 
 /// Newer calls have one number on all architectures (`include/uapi/asm-generic/unistd.h`).

@@ -51,6 +51,7 @@ impl Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use State::{GilWait, Idle, Runnable, Running, Waiting};
 
     fn threads(states: &[State]) -> Vec<ThreadStack> {
         states.iter().map(|state| ThreadStack { state: *state, ..ThreadStack::default() }).collect()
@@ -67,7 +68,6 @@ mod tests {
     fn every_microsecond_goes_to_a_running_thread_or_stays() {
         let mut charge = Charge { clock: None, last: None, pending: Duration::ZERO };
         let (micro, nano) = (Duration::from_micros, Duration::from_nanos);
-        use State::{GilWait, Idle, Runnable, Running, Waiting};
         assert_eq!(shared(&mut charge, nano(5_400), &[Running]), [micro(5)]);
         assert_eq!(shared(&mut charge, nano(700), &[Waiting, Idle, Runnable, GilWait]), [micro(0); 4]);
         assert_eq!(charge.pending, nano(1_100));
@@ -85,7 +85,7 @@ mod tests {
             noise = crate::random::mix(noise);
             assert!(charge.begin().is_some(), "{noise}");
         }
-        let mut thread = threads(&[State::Running]);
+        let mut thread = threads(&[Running]);
         charge.share(&mut thread);
         assert!(thread[0].cpu >= Duration::from_millis(5) && charge.pending < Duration::from_micros(1));
     }

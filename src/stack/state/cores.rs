@@ -189,7 +189,8 @@ mod tests {
         assert_eq!(parse_times(b"12 3 4\n"), Some(times));
         assert_eq!(parse_times(b"12 3\n"), None);
         assert_eq!(parse_times(b""), None);
-        let status = b"Name:\tx\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\nx86_Thread_features:\t\n";
+        let status =
+            b"Name:\tx\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\nx86_Thread_features:\t\n";
         assert_eq!(parse_departures(status), Some(695));
         assert_eq!(parse_departures(b"Name:\tx\n"), None);
         assert_eq!(parse_departures(b""), None);

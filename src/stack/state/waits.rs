@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use nix::libc;
+
 use super::call::{About, Call};
 use crate::clock::Clock;
 use crate::process::open_files::OpenFiles;
@@ -15,7 +17,7 @@ const MOST_NAMES: usize = 512;
 #[derive(Debug)]
 pub(super) struct Waits {
     /// The name of each call that was met, by its number.
-    names: HashMap<i64, Arc<str>>,
+    names: HashMap<libc::c_long, Arc<str>>,
     files: OpenFiles,
 }
 
@@ -63,7 +65,7 @@ mod tests {
         Waits::of(i32::try_from(std::process::id()).expect("pids fit"), Clock::start())
     }
 
-    fn call(number: nix::libc::c_long, first: u64, second: u64) -> Call {
+    fn call(number: libc::c_long, first: u64, second: u64) -> Call {
         Call::parse(format!("{number} {first:#x} {second:#x}").as_bytes()).expect("a call")
     }
 
@@ -72,7 +74,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
         let socket = TcpStream::connect(address).expect("it listens");
-        let wait = own().of_call(call(nix::libc::SYS_ppoll, 0x1000, 1), |address, bytes| {
+        let wait = own().of_call(call(libc::SYS_ppoll, 0x1000, 1), |address, bytes| {
             assert_eq!(address, 0x1000);
             bytes.copy_from_slice(&socket.as_raw_fd().to_ne_bytes());
             Some(())
@@ -82,9 +84,9 @@ mod tests {
 
     #[test]
     fn memory_that_cannot_be_read_leaves_the_name() {
-        let wait = own().of_call(call(nix::libc::SYS_ppoll, 0x1000, 1), |_, _| None);
+        let wait = own().of_call(call(libc::SYS_ppoll, 0x1000, 1), |_, _| None);
         assert_eq!((&*wait.call, wait.on), ("poll", None));
-        let none = own().of_call(call(nix::libc::SYS_ppoll, 0x1000, 1), |_, bytes| {
+        let none = own().of_call(call(libc::SYS_ppoll, 0x1000, 1), |_, bytes| {
             bytes.fill(0xff);
             Some(())
         });
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn a_name_is_made_once() {
         let mut waits = own();
-        let [one, two] = [1, 2].map(|_| waits.of_call(call(nix::libc::SYS_futex, 0, 0), |_, _| None));
+        let [one, two] = [1, 2].map(|_| waits.of_call(call(libc::SYS_futex, 0, 0), |_, _| None));
         assert!(Arc::ptr_eq(&one.call, &two.call) && one == two);
         for number in 10_000..20_000 {
             waits.of_call(call(number, 0, 0), |_, _| None);

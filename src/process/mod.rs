@@ -12,6 +12,7 @@ pub mod image;
 pub mod listening;
 pub mod open_files;
 pub mod privilege;
+mod sockets;
 pub mod tree;
 
 use std::fmt;

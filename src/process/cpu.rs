@@ -17,6 +17,25 @@ pub fn used_by(pid: i32) -> Option<Duration> {
     clock.and_then(clock_gettime).map(Duration::from).ok().or_else(|| ticks(pid))
 }
 
+/// The CPU clock of one process, found once: a look is one system call (0.3 µs).
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessClock(ClockId);
+
+impl ProcessClock {
+    /// Of a living process.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Self> {
+        clock_getcpuclockid(Pid::from_raw(pid)).ok().map(Self)
+    }
+
+    /// CPU time that all its threads have used since it began. Those on a core right now count up to the last tick of the kernel's
+    /// (1 to 10 ms): `thread_group_cputime` in `kernel/sched/cputime.c` asks only the caller's own for more.
+    #[must_use]
+    pub fn used(&self) -> Option<Duration> {
+        clock_gettime(self.0).map(Duration::from).ok()
+    }
+}
+
 /// CPU time that the calling thread has used since it began.
 #[must_use]
 pub fn used_here() -> Duration {
@@ -52,8 +71,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_kept_says_the_same() {
+        let own = i32::try_from(std::process::id()).expect("pids fit");
+        let kept = ProcessClock::of(own).expect("we live");
+        let (before, between, after) = (used_by(own), kept.used(), used_by(own));
+        assert!(before <= between && between <= after);
+    }
+
+    #[test]
     fn a_process_that_is_not_there_has_no_clock() {
         // The highest pid that Linux can have is 2²² (`PID_MAX_LIMIT`).
         assert_eq!(used_by(4_194_305), None);
+        assert!(ProcessClock::of(4_194_305).is_none());
     }
 }

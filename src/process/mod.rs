@@ -10,7 +10,9 @@ pub mod find;
 pub mod gunicorn;
 pub mod image;
 pub mod listening;
+pub mod open_files;
 pub mod privilege;
+mod sockets;
 pub mod tree;
 
 use std::fmt;

@@ -1,7 +1,8 @@
 //! The stacks of a moment, as text for a terminal or as JSON.
 //!
 //! The text is laid out as py-spy's dump, innermost frame first. The JSON is
-//! `[{pid, role, python, threads: [{id, os_id, name, state, gil, frames: [{function, file, short_file, line, locals}]}]}]`.
+//! `[{pid, role, python, threads: [{id, os_id, name, state, wait: {call, on}, gil, frames: [{function, file, short_file, line,
+//! locals}]}]}]`. A thread that waits shows the system call that it is in, and the peer or file that the call is on.
 
 use std::fmt::Write;
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use crate::printable::printable;
 use crate::profile::{FrameStyle, Label};
-use crate::recording::{Frame, ProcessId, Role, ThreadStack};
+use crate::recording::{Frame, ProcessId, Role, ThreadStack, Wait};
 use crate::redact;
 
 /// The stacks of one process.
@@ -45,7 +46,8 @@ fn thread_text(out: &mut String, thread: &ThreadStack) {
     let id = thread.os_id.map_or_else(|| format!("{:#x}", thread.ident), |id| id.to_string());
     let gil = if thread.gil { "+gil" } else { "" };
     let name = thread.name.as_ref().map(|name| format!(": \"{}\"", printable(name, 200))).unwrap_or_default();
-    let _ = writeln!(out, "Thread {id} ({}{gil}){name}", thread.state.name());
+    let wait = thread.wait.as_ref().map(wait_text).unwrap_or_default();
+    let _ = writeln!(out, "Thread {id} ({}{gil}{wait}){name}", thread.state.name());
     let style = FrameStyle { lines: true, full_files: false };
     for (at, frame) in thread.stack.frames().into_iter().enumerate().rev() {
         let _ = writeln!(out, "    {}", Label::frame(frame, style).text);
@@ -63,6 +65,12 @@ fn thread_text(out: &mut String, thread: &ThreadStack) {
     }
 }
 
+/// As in `: recv 127.0.0.1:5432`.
+fn wait_text(wait: &Wait) -> String {
+    let on = wait.on.as_ref().map(|on| format!(" {}", printable(on, 200))).unwrap_or_default();
+    format!(": {}{on}", wait.call)
+}
+
 #[derive(Serialize)]
 struct JsonProcess<'a> {
     pid: i32,
@@ -77,8 +85,16 @@ struct JsonThread<'a> {
     os_id: Option<i32>,
     name: Option<&'a str>,
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<JsonWait<'a>>,
     gil: bool,
     frames: Vec<JsonFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonWait<'a> {
+    call: &'a str,
+    on: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -120,6 +136,7 @@ fn json_thread(thread: &ThreadStack) -> JsonThread<'_> {
         os_id: thread.os_id,
         name: thread.name.as_deref(),
         state: thread.state.name(),
+        wait: thread.wait.as_ref().map(|wait| JsonWait { call: &wait.call, on: wait.on.as_deref() }),
         gil: thread.gil,
         frames: frames.map(|(at, frame)| json_frame(thread, at, frame)).collect(),
     }

@@ -16,7 +16,7 @@ use remoteprocess::ProcessMemory;
 
 use super::request::is_serving;
 use super::roots::{Roots, Suspect};
-use super::state::{Activity, OsThreads, decide};
+use super::state::{Activity, ThreadStates, decide, futexes_of_gil};
 use super::{AttachError, Line, Options, ReadError, StackReader, cut};
 use crate::clock::Clock;
 use crate::process::image::Image;
@@ -29,7 +29,7 @@ const TRIES: usize = 3;
 pub struct PySpyReader {
     spy: PythonSpy,
     image: Image,
-    threads: OsThreads,
+    threads: ThreadStates,
     roots: Roots,
     /// Python's threads at the last read: ident and kernel id.
     known: Vec<(u64, i32)>,
@@ -72,10 +72,11 @@ impl PySpyReader {
         if !matches!(version, (2, 3..=7) | (3, 3..=15)) {
             return Err(AttachError::Version { version: spy.version.to_string() });
         }
+        let gil = futexes_of_gil(version, spy.addresses.threadstate_address as u64);
         Ok(Self {
             spy,
             image,
-            threads: OsThreads::new(pid),
+            threads: ThreadStates::new(pid, gil, clock),
             roots: Roots::default(),
             known: Vec::new(),
             options,
@@ -111,9 +112,8 @@ impl PySpyReader {
     }
 
     fn read_once(&mut self) -> Result<Vec<ThreadStack>, String> {
-        let look = |(ident, tid): &(u64, i32)| {
-            Some(Before { ident: *ident, tid: *tid, activity: self.threads.activity(*tid)? })
-        };
+        let look =
+            |(ident, tid): &(u64, i32)| Some(Before { ident: *ident, tid: *tid, activity: self.threads.look(*tid)? });
         let before: Vec<Before> = self.known.iter().filter_map(look).collect();
         let start = self.clock.now();
         let traces = guarded(|| self.spy.get_stack_traces());
@@ -134,39 +134,30 @@ impl PySpyReader {
         let activity = match earlier.map(|thread| thread.activity) {
             // Without a stop it can fall asleep during the read, and then the stack is rather the sleeper's: running is
             // what ran before and after.
-            Some(Activity::Running) if self.options.mode == Mode::NonBlocking => None,
+            Some(Activity::Running | Activity::Runnable) if self.options.mode == Mode::NonBlocking => None,
             earlier => earlier,
         };
-        let activity = activity.or_else(|| self.threads.activity(os_id?));
+        let activity = activity.or_else(|| self.threads.look(os_id?));
+        let state = decide(activity, serving);
+        let memory = &self.spy.process;
+        let wait = self
+            .threads
+            .wait(activity, state, |address, bytes| memory.read(usize::try_from(address).ok()?, bytes).ok());
         ThreadStack {
             ident: trace.thread_id,
             os_id,
             name: trace.thread_name.map(Into::into),
-            state: decide(activity, serving),
+            state,
             gil: trace.owns_gil,
-            wait: None,
+            wait,
             cpu: Duration::ZERO,
             locals: if self.options.locals > 0 { locals } else { Vec::new() },
             stack: frames.into_iter().collect(),
         }
     }
 
-    /// Python 3.11 and later say which kernel thread a thread is. Before, its ident is the address of the C library's
-    /// descriptor of the thread, which holds the kernel's id at an offset that never changed.
-    fn kernel_id(&mut self, trace: &StackTrace) -> Option<i32> {
-        if let Some(own) = trace.os_thread_id {
-            return self.threads.outside(i32::try_from(own).ok()?);
-        }
-        let descriptor = usize::try_from(trace.thread_id).ok()?;
-        THREAD_ID_OFFSETS.iter().find_map(|offset| {
-            let own: i32 = self.spy.process.copy_struct(descriptor.checked_add(*offset)?).ok()?;
-            self.threads.outside(own)
-        })
-    }
-}
-
-impl StackReader for PySpyReader {
-    fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+    /// Reads until it makes sense, so many times at most.
+    fn read_sound(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
         if self.options.mode == Mode::Blocking && self.threads.any_uninterruptible() {
             // Stopping it would hang until the kernel lets go of it, and every other process would wait with us.
             return Err(ReadError::Busy);
@@ -190,6 +181,28 @@ impl StackReader for PySpyReader {
             }
         }
         Err(ReadError::Unreadable(failure))
+    }
+
+    /// Python 3.11 and later say which kernel thread a thread is. Before, its ident is the address of the C library's
+    /// descriptor of the thread, which holds the kernel's id at an offset that never changed.
+    fn kernel_id(&mut self, trace: &StackTrace) -> Option<i32> {
+        if let Some(own) = trace.os_thread_id {
+            return self.threads.outside(i32::try_from(own).ok()?);
+        }
+        let descriptor = usize::try_from(trace.thread_id).ok()?;
+        THREAD_ID_OFFSETS.iter().find_map(|offset| {
+            let own: i32 = self.spy.process.copy_struct(descriptor.checked_add(*offset)?).ok()?;
+            self.threads.outside(own)
+        })
+    }
+}
+
+impl StackReader for PySpyReader {
+    fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        self.threads.begin();
+        let mut stacks = self.read_sound()?;
+        self.threads.charge(&mut stacks);
+        Ok(stacks)
     }
 
     fn stopped(&self) -> Duration {

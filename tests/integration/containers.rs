@@ -27,7 +27,7 @@ fn threads_in_a_container_are_told_apart_from_the_host() {
         assert_ne!(gunicorn.ready(1)[0], worker, "inside it has another number");
         let recording = Sampling::of_work_and_waiting(&gunicorn, worker).recording;
         let shares = [
-            ("running", recording.share(State::Running, |sample| sample.is_inside("burn_cpu"))),
+            ("running", recording.share_at_work(|sample| sample.is_inside("burn_cpu"))),
             ("waiting", recording.share(State::Waiting, |sample| sample.is_inside("held_request"))),
             ("idle", recording.share(State::Idle, |sample| sample.pid == worker && !sample.is_inside("application"))),
         ];

@@ -57,7 +57,7 @@ fn a_working_request_is_drawn_in_every_class() {
         gunicorn.get("/burn?s=0.5");
         let sampled = sampling.finish();
         assert!(sampled.stacks.share_of("burn_cpu") > 0.8, "{class:?}: {:?}", sampled.stacks);
-        let running = sampled.recording.share(State::Running, |sample| sample.is_inside("burn_cpu"));
+        let running = sampled.recording.share_at_work(|sample| sample.is_inside("burn_cpu"));
         assert!(running > 0.9, "{class:?}: {running}");
         let idle = sampled.recording.share(State::Idle, |sample| sample.pid == worker && !sample.is_inside("burn_cpu"));
         assert!(idle > 0.8, "{class:?}: {idle}");

@@ -32,6 +32,7 @@ mod recordings;
 mod signals;
 mod snapshots;
 mod socketio;
+mod states;
 mod support;
 mod support_web_works;
 mod support_works;

@@ -57,7 +57,7 @@ fn assert_work_and_waiting_are_told_apart(python: &Python, class: WorkerClass, c
     assert!(leaf.is_some_and(|leaf| leaf.starts_with("burn_cpu (work.py:")), "{python} {class:?}: {stacks:?}");
 
     let shares = [
-        ("running", recording.share(State::Running, |sample| sample.is_inside("burn_cpu"))),
+        ("running", recording.share_at_work(|sample| sample.is_inside("burn_cpu"))),
         ("waiting", recording.share(State::Waiting, |sample| sample.is_inside("held_request"))),
         ("idle", recording.share(State::Idle, |sample| sample.pid == worker && !sample.is_inside("application"))),
     ];
@@ -77,7 +77,7 @@ fn assert_work_and_hub_are_told_apart(python: &Python, packages: Packages, class
     let frames = usual_stack(&recording, "burn_cpu");
     assert!(frames.join(" ").contains("handle_request application burn burn_cpu"), "{python} {class:?}: {frames:?}");
     let shares = [
-        ("running", recording.share(State::Running, |sample| sample.is_inside("burn_cpu"))),
+        ("running", recording.share_at_work(|sample| sample.is_inside("burn_cpu"))),
         ("idle", recording.share(State::Idle, |sample| sample.pid == worker && !sample.is_inside("burn_cpu"))),
     ];
     assert!(shares.iter().all(|(_, share)| *share > 0.7), "{python} {class:?}: {shares:?}");

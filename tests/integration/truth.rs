@@ -72,7 +72,7 @@ fn assert_seventy_to_thirty(sampling: Sampling) {
     sampling.wait_until(
         "SELECT count(*) > 4000 AND abs(1000 * sum(function = 'seventy') / count(*) - 700) < 25
          FROM sample JOIN stack ON stack.id = stack JOIN frame ON frame.id = frame
-         WHERE state = 0 AND function IN ('seventy', 'thirty')",
+         WHERE state IN (0, 3) AND function IN ('seventy', 'thirty')",
         1,
     );
     let stacks = sampling.finish().stacks;

@@ -127,8 +127,11 @@ impl Walk {
         End::Whole
     }
 
-    /// How much of the walk is certain, given the copy before it.
-    pub(super) fn confirmed(&self, earlier: &Pieces<'_>, layout: &FrameLayout) -> Agreed {
+    /// How much of the walk is certain, given the copy before it, and whether that is the same to the last byte.
+    pub(super) fn confirmed(&self, earlier: &Pieces<'_>, layout: &FrameLayout, still: bool) -> Agreed {
+        if still && self.doubtful == 0 {
+            return Agreed { frames: self.frames.len(), whole: true };
+        }
         let mut same = 0;
         for frame in self.frames.iter().rev() {
             let before = earlier.find(frame.address, layout.length).map(|(bytes, _)| Fields::of(bytes, layout));

@@ -23,16 +23,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use code_cache::{CodeCache, Named};
 use frames::RawFrame;
-use layout::Layout;
+use layout::{Gil, Layout};
 use memory::Memory;
 use shown::{Calls, Shown};
 use threads::{Failure, RawThread, Taken, Threads};
 
 use super::names::{Board, ByIdent, Names};
 use super::pyspy::PySpyReader;
-use super::state::{OsThreads, decide};
+use super::state::{Activity, ThreadStates, decide, futexes_of_gil};
 use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
 use crate::recording::ThreadStack;
@@ -50,8 +52,12 @@ pub struct SnapshotReader {
     threads: Threads,
     codes: CodeCache,
     calls: Calls,
-    kernel: OsThreads,
-    known: HashMap<(u64, u64), Known>,
+    kernel: ThreadStates,
+    known: HashMap<Who, Known, RandomState>,
+    /// The threads of the last sample, in the interpreter's order.
+    seen: Vec<Seen>,
+    /// Whether that sample shows all of all stacks.
+    whole: bool,
     board: Board,
     /// The edition of the names that the threads have.
     edition: u64,
@@ -85,17 +91,29 @@ impl Refused {
     }
 }
 
-/// A thread that was seen before, by its ident and its kernel id.
+/// Python's own id of a thread, and the kernel's in its pid namespace.
+type Who = (u64, u64);
+
+/// A thread of the last sample.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    who: Who,
+    gil: bool,
+}
+
+/// What is known of a thread that was seen before.
 struct Known {
     /// The kernel's id of it in pyperf's pid namespace.
     outside: Option<i32>,
     name: Option<Arc<str>>,
-    /// When its name is to be looked for, and how long after that once more.
-    look: Moment,
+    /// When its name is to be asked for, and how long after that once more.
+    ask: Moment,
     pause: Duration,
     /// The sample that it was in last.
-    seen: u64,
+    sample: u64,
     shown: Shown,
+    /// What it is doing.
+    activity: Option<Activity>,
 }
 
 impl SnapshotReader {
@@ -165,14 +183,21 @@ impl SnapshotReader {
         options: Options,
         clock: Clock,
     ) -> Self {
+        let gil = match layout.gil {
+            Gil::State { address, .. } => futexes_of_gil((3, 12), address),
+            Gil::Current(address) => futexes_of_gil((3, 11), address),
+            Gil::Unknown => 0..0,
+        };
         Self {
             python,
             memory,
             threads: Threads::of(layout),
             codes: CodeCache::new(inside.then(|| PathBuf::from(format!("/proc/{pid}/root")))),
             calls: Calls::default(),
-            kernel: OsThreads::new(pid),
-            known: HashMap::new(),
+            kernel: ThreadStates::new(pid, gil, clock),
+            known: HashMap::default(),
+            seen: Vec::new(),
+            whole: false,
             board: Board::default(),
             edition: 0,
             patience: Duration::ZERO,
@@ -207,6 +232,37 @@ impl SnapshotReader {
     }
 
     fn sample(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
+        // In this order: whoever sleeps now and has used no CPU time until after that look is where it was.
+        let asleep = self.look();
+        let used = self.kernel.begin();
+        if !(self.whole && asleep && used == Some(Duration::ZERO)) {
+            self.whole = false;
+            self.take()?;
+        } else {
+            self.threads.tally.samples += 1;
+        }
+        self.give_names(self.clock.now());
+        let seen = std::mem::take(&mut self.seen);
+        let mut threads: Vec<ThreadStack> = seen.iter().map(|seen| self.show(*seen)).collect();
+        self.seen = seen;
+        self.kernel.charge(&mut threads);
+        Ok(threads)
+    }
+
+    /// Looks what the threads of the last sample are doing; whether there are any, and all of them sleep.
+    fn look(&mut self) -> bool {
+        let mut asleep = !self.seen.is_empty();
+        for seen in &self.seen {
+            if let Some(known) = self.known.get_mut(&seen.who) {
+                known.activity = known.outside.and_then(|tid| self.kernel.look(tid));
+                asleep &= matches!(known.activity, Some(Activity::Asleep(_) | Activity::GilWait));
+            }
+        }
+        asleep
+    }
+
+    /// Reads the stacks from the process's memory.
+    fn take(&mut self) -> Result<(), ReadError> {
         if self.threads.tally.samples.is_multiple_of(IMAGE_TURN) && !self.memory.is_current() {
             return Err(ReadError::Gone);
         }
@@ -221,15 +277,21 @@ impl SnapshotReader {
         let now = self.clock.now();
         self.meet(&taken, now);
         self.keep(&taken, now);
-        let holder = taken.holder;
-        Ok(taken.threads.iter().map(|thread| self.thread(thread, holder)).collect())
+        for thread in &taken.threads {
+            self.name(thread);
+        }
+        self.seen.clear();
+        let gil = |thread: &RawThread| taken.holder == Some(thread.state);
+        self.seen.extend(taken.threads.iter().map(|thread| Seen { who: thread.who(), gil: gil(thread) }));
+        self.whole = taken.threads.iter().all(|thread| !thread.torn);
+        Ok(())
     }
 
     /// Keeps what threads were shown with as far as it is true still, and makes sure of the codes of all other frames.
     fn keep(&mut self, taken: &Taken, now: Moment) {
         let mut new: Vec<RawFrame> = Vec::new();
         for thread in &taken.threads {
-            if let Some(known) = self.known.get_mut(&(thread.ident, thread.kernel_id)) {
+            if let Some(known) = self.known.get_mut(&thread.who()) {
                 known.shown.keep(&thread.frames, taken.generation, now);
                 new.extend(&thread.frames[known.shown.len()..]);
             }
@@ -239,10 +301,9 @@ impl SnapshotReader {
         }
     }
 
-    fn thread(&mut self, thread: &RawThread, holder: Option<u64>) -> ThreadStack {
-        let Some(known) = self.known.get_mut(&(thread.ident, thread.kernel_id)) else {
-            return ThreadStack::default();
-        };
+    /// Names the frames of a thread that it was not shown with, up to one that makes no sense.
+    fn name(&mut self, thread: &RawThread) {
+        let Some(known) = self.known.get_mut(&thread.who()) else { return };
         for frame in &thread.frames[known.shown.len()..] {
             let named = match self.codes.name(frame, &self.threads.layout, self.options.line) {
                 Named::As(frame, serves) => Some((frame, serves)),
@@ -254,14 +315,22 @@ impl SnapshotReader {
             };
             known.shown.add(frame, named, &mut self.calls);
         }
-        let activity = known.outside.and_then(|tid| self.kernel.glance(tid));
+    }
+
+    fn show(&mut self, seen: Seen) -> ThreadStack {
+        let Some(known) = self.known.get(&seen.who) else {
+            return ThreadStack::default();
+        };
+        let state = decide(known.activity, known.shown.is_serving());
+        let wait = self.kernel.wait(known.activity, state, |address, bytes| self.memory.read(address, bytes));
+        let (ident, _) = seen.who;
         ThreadStack {
-            ident: thread.ident,
+            ident,
             os_id: known.outside,
             name: known.name.clone(),
-            state: decide(activity, known.shown.is_serving()),
-            gil: holder == Some(thread.state),
-            wait: None,
+            state,
+            gil: seen.gil,
+            wait,
             cpu: Duration::ZERO,
             locals: Vec::new(),
             stack: known.shown.stack(),
@@ -271,50 +340,48 @@ impl SnapshotReader {
     /// Finds out who the threads of a sample are, and forgets those that have ended.
     fn meet(&mut self, taken: &Taken, now: Moment) {
         let sample = self.threads.tally.samples;
-        let edition = self.board.edition();
-        if edition != self.edition {
-            self.edition = edition;
-            self.take_names();
-        }
-        let mut nameless = false;
         for thread in &taken.threads {
-            let known = self.known.entry((thread.ident, thread.kernel_id)).or_insert_with(|| Known {
-                outside: i32::try_from(thread.kernel_id).ok().and_then(|own| self.kernel.outside(own)),
-                name: self.board.open().get(&thread.ident).cloned(),
-                look: now + self.patience,
-                pause: NAMELESS_TURN,
-                seen: sample,
-                shown: Shown::default(),
+            let known = self.known.entry(thread.who()).or_insert_with(|| {
+                let outside = i32::try_from(thread.kernel_id).ok().and_then(|own| self.kernel.outside(own));
+                Known {
+                    outside,
+                    name: self.board.open().get(&thread.ident).cloned(),
+                    ask: now + self.patience,
+                    pause: NAMELESS_TURN,
+                    sample,
+                    shown: Shown::default(),
+                    activity: outside.and_then(|tid| self.kernel.look(tid)),
+                }
             });
-            known.seen = sample;
-            if known.name.is_none() && known.look <= now {
-                nameless = true;
-                known.look = now + known.pause;
-                known.pause = (known.pause * 2).min(NAMELESS_LONGEST);
-            }
+            known.sample = sample;
         }
         if self.known.len() > taken.threads.len() {
             self.known.retain(|_, known| {
-                let lives = known.seen == sample;
+                let lives = known.sample == sample;
                 if let (false, Some(tid)) = (lives, known.outside) {
                     self.kernel.forget(tid);
                 }
                 lives
             });
         }
-        if nameless {
-            self.board.want();
-        }
     }
 
-    /// Gives the threads the names that were found for them.
-    fn take_names(&mut self) {
-        let mut names = self.board.open();
-        for ((ident, _), known) in &mut self.known {
-            known.name = names.get(ident).cloned().or(known.name.take());
+    /// Gives the threads the names that were found for them, and asks for those that are missing.
+    fn give_names(&mut self, now: Moment) {
+        let edition = self.board.edition();
+        if edition != std::mem::replace(&mut self.edition, edition) {
+            let mut names = self.board.open();
+            for ((ident, _), known) in &mut self.known {
+                known.name = names.get(ident).cloned().or(known.name.take());
+            }
+            // The next thread with one of these idents is another.
+            names.clear();
         }
-        // The next thread with one of these idents is another.
-        names.clear();
+        for known in self.known.values_mut().filter(|known| known.name.is_none() && known.ask <= now) {
+            known.ask = now + known.pause;
+            known.pause = (known.pause * 2).min(NAMELESS_LONGEST);
+            self.board.want();
+        }
     }
 }
 

@@ -104,6 +104,17 @@ impl Plan {
         [Pieces::of(batch, self.first, count), Pieces::of(batch, self.state_at + 1, count)]
     }
 
+    /// Whether both copies are the same, byte by byte.
+    pub(super) fn stood_still(&self, batch: &Batch) -> bool {
+        let (first, later) = (self.first, self.state_at + 1);
+        let others = self.others.len();
+        let same = |one, two| batch.piece(one).is_some_and(|one| Some(one) == batch.piece(two));
+        // Chunks stand there in both orders, so that the newest is next to the thread's state.
+        let chunks = self.chunks.len();
+        (0..others).all(|place| same(first + place, later + place))
+            && (0..chunks).all(|place| same(first + others + place, later + others + chunks - 1 - place))
+    }
+
     /// The thread's state as it was read.
     pub(super) fn state_in<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
         batch.piece(self.state_at)

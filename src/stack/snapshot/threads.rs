@@ -32,6 +32,13 @@ pub(super) struct RawThread {
     pub(super) torn: bool,
 }
 
+impl RawThread {
+    /// Python's own id of it, and the kernel's.
+    pub(super) const fn who(&self) -> (u64, u64) {
+        (self.ident, self.kernel_id)
+    }
+}
+
 /// What one sample found.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
@@ -261,6 +268,7 @@ impl Threads {
         thread.ident = word(state, self.layout.thread.ident).unwrap_or(0);
         thread.kernel_id = word(state, self.layout.thread.kernel_id).unwrap_or(0);
         let [earlier, later] = plan.copies(&self.batch);
+        let still = plan.stood_still(&self.batch);
         self.touched.clear();
         let found = match current(&later, state, &self.layout, &mut self.touched) {
             Current::Frame(frame) => self.walk.follow(&later, frame, &self.layout.frame),
@@ -284,7 +292,7 @@ impl Threads {
             }
             End::Whole => {
                 plan.adrift = if self.walk.adrift { plan.adrift } else { 0 };
-                let agreed = self.walk.confirmed(&earlier, &self.layout.frame);
+                let agreed = self.walk.confirmed(&earlier, &self.layout.frame, still);
                 let certain = if agreed.whole { self.walk.frames.len() } else { agreed.frames };
                 thread.frames.extend(self.walk.frames.iter().rev().take(certain));
                 thread.torn = !agreed.whole;

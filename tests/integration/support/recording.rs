@@ -93,9 +93,18 @@ impl Recording {
 
     /// The share, 0 to 1, of the samples that belong which are in this state. Panics if none belongs.
     pub fn share(&self, state: State, belongs: impl Fn(&Sample) -> bool) -> f64 {
+        self.share_in(&[state], belongs)
+    }
+
+    /// As [`Recording::share`], of the samples that were on a core or ready for one: how many got one depends on the machine.
+    pub fn share_at_work(&self, belongs: impl Fn(&Sample) -> bool) -> f64 {
+        self.share_in(&[State::Running, State::Runnable], belongs)
+    }
+
+    fn share_in(&self, states: &[State], belongs: impl Fn(&Sample) -> bool) -> f64 {
         let belonging: Vec<&Sample> = self.samples.iter().filter(|sample| belongs(sample)).collect();
         assert!(!belonging.is_empty(), "there are no such samples");
-        let part = belonging.iter().filter(|sample| sample.state == state).count();
+        let part = belonging.iter().filter(|sample| states.contains(&sample.state)).count();
         let [part, all] =
             [part, belonging.len()].map(|count| f64::from(u32::try_from(count).expect("a test is short")));
         part / all

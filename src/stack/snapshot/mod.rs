@@ -235,11 +235,11 @@ impl SnapshotReader {
         // In this order: whoever sleeps now and has used no CPU time until after that look is where it was.
         let asleep = self.look();
         let used = self.kernel.begin();
-        if !(self.whole && asleep && used == Some(Duration::ZERO)) {
+        if self.whole && asleep && used == Some(Duration::ZERO) {
+            self.threads.tally.samples += 1;
+        } else {
             self.whole = false;
             self.take()?;
-        } else {
-            self.threads.tally.samples += 1;
         }
         self.give_names(self.clock.now());
         let seen = std::mem::take(&mut self.seen);

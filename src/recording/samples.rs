@@ -1,11 +1,17 @@
 //! Samples in the order in which they were recorded, packed to a few bytes each.
 //!
 //! A run of eight hours over a busy tree takes tens of millions of samples, so they are kept as a byte log: per sample the
-//! time since the one before, thread, stack, state and CPU time as variable-length integers, nine bytes as a rule. The log is
-//! bounded: at [`SampleLog::CAPACITY`] bytes it takes no more, and says so.
+//! time since the one before, thread, stack, state and CPU time as variable-length integers, nine bytes as a rule, and whole
+//! blocks of them are deflated, to about half of that. The log is bounded: at [`SampleLog::CAPACITY`] bytes it takes no more, and says so.
 
+use std::borrow::Cow;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 
 use super::{StackId, ThreadId};
 use crate::clock::Moment;
@@ -78,18 +84,26 @@ pub struct Sample {
 /// The samples of a recording; those of one thread are in the order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SampleLog {
-    bytes: Vec<u8>,
+    /// What is full, deflated.
+    blocks: Vec<Box<[u8]>>,
+    /// Bytes in them.
+    packed: usize,
+    /// The block that grows.
+    open: Vec<u8>,
     last: Moment,
     len: u64,
 }
 
 impl SampleLog {
-    /// How large a log may grow: 1 GiB, some 120 million samples.
+    /// How large a log may grow: 1 GiB, some 250 million samples.
     pub const CAPACITY: usize = 1 << 30;
+
+    /// So long a block is when it is packed.
+    const BLOCK: usize = 64 << 10;
 
     /// Appends a sample; `false` when the log is full. Samples of several threads may come a little out of order.
     pub fn push(&mut self, sample: Sample) -> bool {
-        if self.bytes.len() >= Self::CAPACITY {
+        if self.packed + self.open.len() >= Self::CAPACITY {
             return false;
         }
         let flags = (sample.state as u64) << 1 | u64::from(sample.gil);
@@ -105,7 +119,21 @@ impl SampleLog {
         }
         self.last = sample.moment;
         self.len += 1;
+        if self.open.len() >= Self::BLOCK {
+            self.pack();
+        }
         true
+    }
+
+    /// Packs the block that grows, and begins another.
+    fn pack(&mut self) {
+        let mut packed = DeflateEncoder::new(Vec::with_capacity(Self::BLOCK / 2), Compression::fast());
+        let bytes = packed.write_all(&self.open).and_then(|()| packed.finish());
+        // Writing to memory does not fail.
+        let bytes = bytes.unwrap_or_default().into_boxed_slice();
+        self.packed += bytes.len();
+        self.blocks.push(bytes);
+        self.open.clear();
     }
 
     /// How many samples there are.
@@ -123,7 +151,7 @@ impl SampleLog {
     /// Where the log ends now: reading from here later gives what came after.
     #[must_use]
     pub const fn end(&self) -> Cursor {
-        Cursor { offset: self.bytes.len(), last: self.last }
+        Cursor { block: self.blocks.len(), offset: self.open.len(), last: self.last }
     }
 
     /// All samples.
@@ -133,7 +161,11 @@ impl SampleLog {
 
     /// The samples that came after the log ended at `cursor`.
     pub fn since(&self, cursor: Cursor) -> impl Iterator<Item = Sample> {
-        Samples { bytes: self.bytes.get(cursor.offset..).unwrap_or_default(), last: cursor.last }
+        let Cursor { block, offset, last } = cursor;
+        let mut samples = Samples { log: self, block, bytes: Cow::default(), offset: 0, last };
+        samples.unpack();
+        samples.offset = offset;
+        samples
     }
 
     /// LEB128: seven bits a byte, the lowest first; the top bit says that more follow.
@@ -142,9 +174,9 @@ impl SampleLog {
             let [low, ..] = value.to_le_bytes();
             value >>= 7;
             if value == 0 {
-                return self.bytes.push(low & 0x7f);
+                return self.open.push(low & 0x7f);
             }
-            self.bytes.push(low | 0x80);
+            self.open.push(low | 0x80);
         }
     }
 }
@@ -152,21 +184,52 @@ impl SampleLog {
 /// A place between two samples of a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
+    block: usize,
     offset: usize,
     last: Moment,
 }
 
 struct Samples<'a> {
-    bytes: &'a [u8],
+    log: &'a SampleLog,
+    block: usize,
+    /// The block, unpacked.
+    bytes: Cow<'a, [u8]>,
+    offset: usize,
     last: Moment,
 }
 
 impl Samples<'_> {
+    /// Gets at the bytes of the block.
+    fn unpack(&mut self) {
+        self.bytes = match self.log.blocks.get(self.block) {
+            Some(block) => {
+                let mut bytes = Vec::with_capacity(2 * SampleLog::BLOCK);
+                // Reading what was packed here does not fail.
+                let _ = DeflateDecoder::new(&**block).read_to_end(&mut bytes);
+                Cow::Owned(bytes)
+            }
+            None => Cow::Borrowed(&self.log.open),
+        };
+        self.offset = 0;
+    }
+
+    /// Goes on to the next block at the end of one; `false` at the end of all.
+    fn is_on(&mut self) -> bool {
+        while self.offset >= self.bytes.len() {
+            if self.block >= self.log.blocks.len() {
+                return false;
+            }
+            self.block += 1;
+            self.unpack();
+        }
+        true
+    }
+
     fn read(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.bytes.split_first()?;
-            self.bytes = rest;
+            let byte = *self.bytes.get(self.offset)?;
+            self.offset += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 break;
@@ -180,6 +243,9 @@ impl Iterator for Samples<'_> {
     type Item = Sample;
 
     fn next(&mut self) -> Option<Sample> {
+        if !self.is_on() {
+            return None;
+        }
         let gap = self.read()?;
         let who = self.read()?;
         let stack = self.read()?;
@@ -222,7 +288,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_pushed_comes_back(samples in proptest::collection::vec(any_sample(), 0..50), cut in 0..50usize) {
+        fn what_was_pushed_comes_back(samples in proptest::collection::vec(any_sample(), 0..50), cut in 0..50usize, repeat in prop::sample::select(&[1, 700][..])) {
+            // So often that the log has several blocks.
+            let samples = samples.repeat(repeat);
+            let cut = cut * repeat.div_ceil(2);
             let cut = cut.min(samples.len());
             let mut log = SampleLog::default();
             for sample in &samples[..cut] {
@@ -252,6 +321,6 @@ mod tests {
                 cpu: Duration::from_millis(10),
             });
         }
-        assert!(log.bytes.len() <= 9 * 1000, "{} bytes", log.bytes.len());
+        assert!(log.open.len() <= 9 * 1000, "{} bytes", log.open.len());
     }
 }

@@ -68,7 +68,7 @@ fn sampled(recording: &mut Recording, worker: u32, [database, other]: [WaitId; 2
         died: None,
     });
     let process = Id::from_index(worker);
-    let thread = recording.thread(Thread { process, ident: 1 }, Some("MainThread".into()), Some(id.pid));
+    let thread = recording.thread(Thread { process, ident: 1 }, Some("MainThread"), Some(id.pid));
     for tick in 0..SAMPLES {
         let (state, wait, micros, function) = match tick % 10 {
             0 => (State::Running, None, 9_000, "parse"),

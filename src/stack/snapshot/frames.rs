@@ -79,19 +79,31 @@ pub(super) struct Walk {
     runs: bool,
     /// Whether the outermost frame is a generator's.
     pub(super) adrift: bool,
+    /// The frame that resumed a generator, where the earlier copy alone says so.
+    bridged: Option<usize>,
     /// Whether frames say that at all.
     can_tell: bool,
 }
 
 impl Walk {
     /// Follows the frames of a thread from its current one.
-    pub(super) fn follow(&mut self, pieces: &Pieces<'_>, current: u64, layout: &FrameLayout) -> End {
+    ///
+    /// A generator forgets who has resumed it when it yields, and is asked again a microsecond later. One that looks as if it
+    /// had yielded, though it is on the stack, has its caller from the earlier copy ([`Walk::confirmed`] says when that holds).
+    pub(super) fn follow(
+        &mut self,
+        pieces: &Pieces<'_>,
+        earlier: &Pieces<'_>,
+        current: u64,
+        layout: &FrameLayout,
+    ) -> End {
         self.frames.clear();
         self.pieces.clear();
         self.shims = 0;
         self.doubtful = 0;
         self.runs = true;
         self.adrift = false;
+        self.bridged = None;
         self.can_tell = layout.stacktop.is_some();
         let mut next = current;
         // Whether what runs inside the next frame is C code or its own, and not a frame that it called without C in between.
@@ -123,6 +135,14 @@ impl Walk {
             self.adrift = fields.owner == 1;
             self.frames.push(RawFrame { address, ..fields.frame });
             own = fields.entry;
+            if self.adrift && next == 0 {
+                let before = earlier.find(address, layout.length).map(|(bytes, _)| Fields::of(bytes, layout));
+                if let Some(before) = before.filter(|before| before.frame.code == fields.frame.code) {
+                    next = before.previous;
+                    own = before.entry;
+                    self.bridged = (next != 0).then_some(self.frames.len());
+                }
+            }
         }
         End::Whole
     }
@@ -132,14 +152,21 @@ impl Walk {
         if still && self.doubtful == 0 {
             return Agreed { frames: self.frames.len(), whole: true };
         }
+        let before = |frame: &RawFrame| Some(Fields::of(earlier.find(frame.address, layout.length)?.0, layout).frame);
+        if let Some(caller) = self.bridged.and_then(|place| self.frames.get(place)) {
+            // It has executed nothing in between: the same instruction resumed the generator, perhaps twice.
+            let still = before(caller).is_some_and(|before| RawFrame { address: caller.address, ..before } == *caller);
+            if !still {
+                return Agreed { frames: 0, whole: false };
+            }
+        }
         let mut same = 0;
         for frame in self.frames.iter().rev() {
-            let before = earlier.find(frame.address, layout.length).map(|(bytes, _)| Fields::of(bytes, layout));
-            let Some(before) = before.filter(|before| before.frame.code == frame.code) else {
+            let Some(before) = before(frame).filter(|before| before.code == frame.code) else {
                 break;
             };
             same += 1;
-            if before.frame.instruction != frame.instruction {
+            if before.instruction != frame.instruction {
                 // It ran in between, so what it calls now is new.
                 break;
             }

@@ -127,6 +127,11 @@ impl FrameLayout {
         let shim = owner >= self.shim && owner <= 4;
         aligned(self.previous) && (shim || owner < 3 && code != 0 && (self.tagged || code.is_multiple_of(8)))
     }
+
+    /// Whether bytes are those of a frame that stands in its generator or coroutine (`FRAME_OWNED_BY_GENERATOR`).
+    pub(super) fn is_generators(&self, bytes: &[u8]) -> bool {
+        bytes.get(self.owner) == Some(&1)
+    }
 }
 
 impl Layout {

@@ -42,6 +42,8 @@ use crate::recording::ThreadStack;
 /// Between two looks for the name of a thread that had none, at first and at most.
 const NAMELESS_TURN: Duration = Duration::from_secs(1);
 const NAMELESS_LONGEST: Duration = Duration::from_secs(30);
+/// How often a sample is begun anew because one of its frames makes no sense.
+const SENSELESS: usize = 3;
 /// So often it is asked whether the process runs the same program still, even though nothing looks otherwise.
 const IMAGE_TURN: u64 = 64;
 
@@ -235,9 +237,9 @@ impl SnapshotReader {
         // In this order: whoever sleeps now and has used no CPU time until after that look is where it was.
         let asleep = self.look();
         let used = self.kernel.begin();
-        if self.whole && asleep && used == Some(Duration::ZERO) {
-            self.threads.tally.samples += 1;
-        } else {
+        self.threads.tally.samples += 1;
+        let stands = self.whole && asleep && used == Some(Duration::ZERO);
+        if !stands {
             self.whole = false;
             self.take()?;
         }
@@ -261,8 +263,25 @@ impl SnapshotReader {
         asleep
     }
 
-    /// Reads the stacks from the process's memory.
+    /// Reads the stacks from the process's memory, again where a frame makes no sense: it was gone before it could be read.
     fn take(&mut self) -> Result<(), ReadError> {
+        for _ in 0..SENSELESS {
+            let taken = self.take_once()?;
+            if taken.threads.iter().all(|thread| self.name(thread)) {
+                return Ok(());
+            }
+        }
+        let taken = self.take_once()?;
+        for thread in &taken.threads {
+            if !self.name(thread) {
+                self.whole = false;
+                self.threads.tally.torn += u64::from(!thread.torn);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_once(&mut self) -> Result<Taken, ReadError> {
         if self.threads.tally.samples.is_multiple_of(IMAGE_TURN) && !self.memory.is_current() {
             return Err(ReadError::Gone);
         }
@@ -277,14 +296,11 @@ impl SnapshotReader {
         let now = self.clock.now();
         self.meet(&taken, now);
         self.keep(&taken, now);
-        for thread in &taken.threads {
-            self.name(thread);
-        }
         self.seen.clear();
         let gil = |thread: &RawThread| taken.holder == Some(thread.state);
         self.seen.extend(taken.threads.iter().map(|thread| Seen { who: thread.who(), gil: gil(thread) }));
         self.whole = taken.threads.iter().all(|thread| !thread.torn);
-        Ok(())
+        Ok(taken)
     }
 
     /// Keeps what threads were shown with as far as it is true still, and makes sure of the codes of all other frames.
@@ -301,20 +317,18 @@ impl SnapshotReader {
         }
     }
 
-    /// Names the frames of a thread that it was not shown with, up to one that makes no sense.
-    fn name(&mut self, thread: &RawThread) {
-        let Some(known) = self.known.get_mut(&thread.who()) else { return };
+    /// Names the frames of a thread that it was not shown with; `false` when one makes no sense, which ends the stack.
+    fn name(&mut self, thread: &RawThread) -> bool {
+        let Some(known) = self.known.get_mut(&thread.who()) else { return true };
         for frame in &thread.frames[known.shown.len()..] {
             let named = match self.codes.name(frame, &self.threads.layout, self.options.line) {
                 Named::As(frame, serves) => Some((frame, serves)),
                 Named::Hidden => None,
-                Named::Nonsense => {
-                    self.threads.tally.torn += u64::from(!thread.torn);
-                    break;
-                }
+                Named::Nonsense => return false,
             };
             known.shown.add(frame, named, &mut self.calls);
         }
+        true
     }
 
     fn show(&mut self, seen: Seen) -> ThreadStack {

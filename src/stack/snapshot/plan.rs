@@ -21,7 +21,9 @@ const SLACK: usize = 1024;
 const MOST_OTHERS: usize = 1024;
 /// Other pieces that are that near become one, up to that long.
 const GAP: u64 = 512;
-const LONGEST_OTHER: u64 = 8192;
+const LONGEST_OTHER: u64 = 2 * PAGE;
+/// What a generator's frame is read with: where one generator was, the next of its size will be.
+const PAGE: u64 = 4096;
 /// After so many samples without use a piece is forgotten.
 const FORGOTTEN: u32 = 32;
 
@@ -42,6 +44,8 @@ struct Other {
     end: u64,
     /// Samples since it was of use.
     unused: u32,
+    /// When the last walk came to it.
+    turn: u32,
 }
 
 /// The pieces of one thread.
@@ -51,7 +55,7 @@ pub(super) struct Plan {
     pub(super) state: u64,
     /// Newest first.
     chunks: Vec<Chunk>,
-    /// In order of address.
+    /// Those that the last walk came through first, in its order: the next to the innermost frame changes soonest.
     others: Vec<Other>,
     /// Stacks in a row that began with a generator.
     pub(super) adrift: u32,
@@ -70,7 +74,7 @@ impl Plan {
     /// where its pointers lead (the C stack) comes next to it.
     pub(super) fn add_to(&mut self, batch: &mut Batch, layout: &Layout) {
         self.first = batch.len();
-        for other in &self.others {
+        for other in self.others.iter().rev() {
             batch.add(other.address, length_of(other));
         }
         for chunk in self.chunks.iter().rev() {
@@ -111,7 +115,7 @@ impl Plan {
         let same = |one, two| batch.piece(one).is_some_and(|one| Some(one) == batch.piece(two));
         // Chunks stand there in both orders, so that the newest is next to the thread's state.
         let chunks = self.chunks.len();
-        (0..others).all(|place| same(first + place, later + place))
+        (0..others).all(|place| same(first + place, later + others - 1 - place))
             && (0..chunks).all(|place| same(first + others + place, later + others + chunks - 1 - place))
     }
 
@@ -124,19 +128,25 @@ impl Plan {
     /// and measures the newest chunk. `false` when the chunks are not what they were.
     pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
         let (first, later) = (self.first, self.state_at + 1);
-        let newest = later + self.others.len();
-        for number in touched {
+        let others = self.others.len();
+        let newest = later + others;
+        for other in &mut self.others {
+            other.unused += 1;
+            other.turn = u32::MAX;
+        }
+        for (turn, number) in (0..).zip(touched) {
             if let Some(other) = number.checked_sub(later).and_then(|place| self.others.get_mut(place)) {
                 other.unused = 0;
+                other.turn = other.turn.min(turn);
             }
         }
         let mut place = 0;
-        self.others.retain_mut(|other| {
-            let there = batch.piece(first + place).is_some() && batch.piece(later + place).is_some();
+        self.others.retain(|other| {
+            let there = batch.piece(first + others - 1 - place).is_some() && batch.piece(later + place).is_some();
             place += 1;
-            other.unused += 1;
             other.unused <= FORGOTTEN && there
         });
+        self.others.sort_by_key(|other| other.turn);
         let Some((chunk, top)) = self.state_in(batch).and_then(|state| stack_of(state, layout)) else {
             return false;
         };
@@ -206,8 +216,11 @@ impl Plan {
                 if !layout.frame.can_be(&bytes) {
                     return None;
                 }
+                let end = next.saturating_add(layout.frame.length as u64);
                 if !self.has(next, layout.frame.length) {
-                    self.remember(next, layout.frame.length);
+                    let pages = layout.frame.is_generators(&bytes);
+                    let grain = if pages { PAGE } else { 1 };
+                    self.remember(next / grain * grain, end.div_ceil(grain).saturating_mul(grain));
                 }
                 word(&bytes, layout.frame.previous)?
             };
@@ -216,8 +229,7 @@ impl Plan {
     }
 
     /// Adds a piece, or makes a near one longer.
-    pub(super) fn remember(&mut self, address: u64, length: usize) {
-        let end = address.saturating_add(length as u64);
+    pub(super) fn remember(&mut self, address: u64, end: u64) {
         let near = |other: &Other| {
             address <= other.end.saturating_add(GAP)
                 && end.saturating_add(GAP) >= other.address
@@ -233,8 +245,7 @@ impl Plan {
             let oldest = (0..self.others.len()).max_by_key(|place| self.others[*place].unused);
             oldest.map(|place| self.others.remove(place));
         }
-        let place = self.others.partition_point(|other| other.address < address);
-        self.others.insert(place, Other { address, end, unused: 0 });
+        self.others.insert(0, Other { address, end, unused: 0, turn: 0 });
     }
 
     fn has(&self, address: u64, length: usize) -> bool {

@@ -104,7 +104,6 @@ impl Threads {
 
     /// Takes one sample.
     pub(super) fn take(&mut self, memory: &mut Memory) -> Result<Taken, Failure> {
-        self.tally.samples += 1;
         let mut taken = Taken::default();
         // The best that is known of each thread that is not done.
         let mut partial: Vec<RawThread> = Vec::new();
@@ -271,10 +270,10 @@ impl Threads {
         let still = plan.stood_still(&self.batch);
         self.touched.clear();
         let found = match current(&later, state, &self.layout, &mut self.touched) {
-            Current::Frame(frame) => self.walk.follow(&later, frame, &self.layout.frame),
+            Current::Frame(frame) => self.walk.follow(&later, &earlier, frame, &self.layout.frame),
             Current::Missing(address, length) => {
                 plan.learn(&self.batch, &self.layout, &self.touched);
-                plan.remember(address, length);
+                plan.remember(address, address.saturating_add(length as u64));
                 return Verdict::Again;
             }
             Current::Unknown => return Verdict::Again,
@@ -323,6 +322,7 @@ mod tests {
 
     const INTERPRETER: u64 = 0x10000;
     const STATE: u64 = 0x20000;
+    const CFRAME: u64 = 0x21000;
     const CHUNK: u64 = 0x30000;
 
     /// A frame of one size in the chunk: number, code, and whether its own code runs.
@@ -362,12 +362,13 @@ mod tests {
                     let mut state = vec![0; bytes.len()];
                     let mut put = |at: usize, value: u64| state[at..at + 8].copy_from_slice(&value.to_ne_bytes());
                     put(16, INTERPRETER);
-                    put(56, STATE + 0x200);
+                    put(56, CFRAME);
                     put(232, CHUNK);
                     put(240, CHUNK + 0x400);
                     state
                 }
-                0x20200 => word(place(current)),
+                // Pages are read whole.
+                CFRAME => [word(place(current)), vec![0; 4088]].concat(),
                 0x10048 => {
                     // The head of the list begins every read.
                     state_read = false;

@@ -21,7 +21,7 @@ const MOST_FILES: usize = 1024;
 /// Different answers about one process; a program that opens ever new files gets none beyond.
 const MOST_ANSWERS: usize = 1000;
 /// A socket that is in no table is looked for again after that.
-const UNKNOWN: Duration = Duration::from_millis(10);
+const UNKNOWN: Duration = Duration::from_millis(50);
 /// Bytes of a path that are shown.
 const LONGEST_PATH: usize = 200;
 

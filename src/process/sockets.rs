@@ -4,7 +4,7 @@
 //! machine with much memory, however few sockets there are, since the kernel goes through all places of its hash table
 //! (`tcp_seek_last_pos` in `net/ipv4/tcp_ipv4.c`). So what was read is shared by all who ask in this process, which is the one reason
 //! for a `static` here: it holds facts of the kernel, the same for whoever asks. Each table is read for a two-hundredth of the time
-//! at most.
+//! at most, and ever more rarely while nothing is found there but clients, whose sockets come and go.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -27,9 +27,14 @@ const MOST_SOCKETS: usize = 16 << 10;
 /// So many times as long as the last read took, a table is not read again; and the bounds of that.
 const REST: u32 = 200;
 const SHORTEST_REST: Duration = Duration::from_millis(10);
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// By so much that grows, at most, while reading is in vain.
+const MOST_PATIENCE: u32 = 64;
 /// As much of a table is read: some 50 000 sockets.
 const LONGEST_TABLE: u64 = 8 << 20;
+
+/// What a server's end of a connection is called before the server's address.
+const CLIENT: &str = "client of ";
 
 /// The tables in `/proc/PID/net`, in the order in which a socket is looked for.
 const TABLES: [&str; 5] = ["tcp", "tcp6", "udp", "udp6", "unix"];
@@ -58,6 +63,8 @@ struct Table {
     rows: HashMap<u64, String>,
     /// When it may be read again.
     next: Moment,
+    /// Doubles with each read that was in vain.
+    patience: u32,
 }
 
 impl Namespaces {
@@ -76,9 +83,13 @@ impl Namespaces {
             }
             table.read(pid, name, inode);
             let ended = self.clock.now();
-            table.next = ended + (ended.since(begun) * REST).clamp(SHORTEST_REST, LONGEST_REST);
-            if let Some(found) = table.rows.get(&inode) {
-                return Some(found.clone());
+            let found = table.rows.get(&inode).cloned();
+            let in_vain = found.as_ref().is_none_or(|found| found.starts_with(CLIENT));
+            table.patience = if in_vain { (table.patience * 2).clamp(1, MOST_PATIENCE) } else { 1 };
+            let rest = ended.since(begun).saturating_mul(REST).saturating_mul(table.patience);
+            table.next = ended + rest.clamp(SHORTEST_REST, LONGEST_REST);
+            if found.is_some() {
+                return found;
             }
         }
         None
@@ -136,7 +147,7 @@ fn of_tcp(table: &[TcpNetEntry]) -> Vec<(u64, String)> {
         let local = plain(entry.local_address);
         match entry.state {
             TcpState::Listen => local.to_string(),
-            _ if served.contains(&local.port()) => format!("client of {local}"),
+            _ if served.contains(&local.port()) => format!("{CLIENT}{local}"),
             _ => plain(entry.remote_address).to_string(),
         }
     };

@@ -5,13 +5,18 @@
 //! [`refresh`](ProcessTree::refresh) says who was born and who died since the last.
 
 use std::collections::BTreeMap;
-
-use procfs::process::Process;
+use std::fs::{self, File};
+use std::io::Read;
 
 use super::facts::Facts;
 use super::gunicorn;
 use super::image::Image;
 use super::{ProcessId, Role};
+
+/// With every so many looks the facts of all processes are read again: a title or a parent can change.
+const LOOKS: u32 = 10;
+/// As much is read of the children of one thread: 100 000 and more.
+const MOST_CHILDREN: u64 = 1 << 20;
 
 /// A living process of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +53,7 @@ pub struct ProcessTree {
     follow: Follow,
     members: BTreeMap<i32, Entry>,
     roots: Vec<i32>,
+    looks: u32,
 }
 
 #[derive(Debug)]
@@ -60,7 +66,7 @@ impl ProcessTree {
     /// A tree that is empty until the first [`refresh`](Self::refresh) finds its roots alive.
     #[must_use]
     pub fn new(roots: Vec<i32>, follow: Follow) -> Self {
-        Self { follow, members: BTreeMap::new(), roots }
+        Self { follow, members: BTreeMap::new(), roots, looks: 0 }
     }
 
     /// The living members, by pid.
@@ -117,14 +123,21 @@ impl ProcessTree {
 
     fn drop_the_dead(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
+        let again = self.looks.is_multiple_of(LOOKS);
+        self.looks += 1;
         let pids: Vec<i32> = self.members.keys().copied().collect();
         for pid in pids {
             let Some(entry) = self.members.get_mut(&pid) else {
                 continue;
             };
             let id = entry.member.facts.id;
+            let current = entry.image.as_ref().map(Image::is_current);
+            if current == Some(true) && !again {
+                // It lives and runs the same program.
+                continue;
+            }
             let facts = Facts::read(pid).filter(|facts| facts.id == id);
-            let replaced = entry.image.as_ref().is_some_and(|image| !image.is_current());
+            let replaced = current == Some(false);
             match facts {
                 Some(facts) if !replaced => entry.member.facts = facts,
                 Some(_) => {
@@ -168,15 +181,19 @@ fn is_inside(member: &Member) -> bool {
 ///
 /// `/proc/PID/task/TID/children` needs `CONFIG_PROC_CHILDREN`; without it every process of the host is asked for its parent.
 fn children(parent: i32) -> Vec<i32> {
-    let Ok(tasks) = Process::new(parent).and_then(|process| process.tasks()) else {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{parent}/task")) else {
         return Vec::new();
     };
     let mut found = Vec::new();
     let mut supported = false;
+    let mut pids = String::new();
     for task in tasks.flatten() {
-        if let Ok(pids) = task.children() {
+        pids.clear();
+        // Without asking how long the file is, which the kernel does not know.
+        let list = File::open(task.path().join("children")).map(|file| file.take(MOST_CHILDREN));
+        if list.and_then(|mut list| list.read_to_string(&mut pids)).is_ok() {
             supported = true;
-            found.extend(pids.into_iter().filter_map(|pid| i32::try_from(pid).ok()));
+            found.extend(pids.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
         }
     }
     if !supported {

@@ -13,7 +13,8 @@
 //! counts as on a core. In the long run its share is that of its CPU time, also on a machine with one core.
 //!
 //! `status` is dear (8 µs; `schedstat` is 1), so it is read only while there is reason to think that the thread lacks a core: it had
-//! to wait for one for more than a fiftieth of the time since it was last looked at, or its time stands still.
+//! to wait for one for more than a fiftieth of the time since it was last looked at, or its time stands still; and then 20
+//! times a second at most. In between its time on cores alone decides.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -23,6 +24,8 @@ use crate::clock::Moment;
 
 /// A thread is looked at closely for so long after it lacked a core, and at first.
 const WARY: Duration = Duration::from_millis(100);
+/// Between two looks at the counts.
+const COUNTED: Duration = Duration::from_millis(50);
 /// The longest time between two looks of which the thread may have slept a part.
 const LONGEST_GAP: Duration = Duration::from_millis(20);
 /// A thread on a core has its time counted within that, whatever the kernel's tick (10 ms at most).
@@ -43,6 +46,8 @@ pub(super) struct Core {
     /// When its time on a core was last seen to move.
     moved: Moment,
     wary_until: Moment,
+    /// When its counts are to be looked at again, if it is doubtful.
+    count_due: Moment,
     /// Time on a core that no look stands for: the part of each time between two looks, less the looks that found it on a core.
     unseen: i64,
     /// Whether it was asleep since.
@@ -76,6 +81,7 @@ impl Core {
             looked: Moment::default(),
             moved: Moment::default(),
             wary_until: Moment::default(),
+            count_due: Moment::default(),
             unseen: 0,
             slept: true,
         }
@@ -94,7 +100,7 @@ impl Core {
         };
         let before = std::mem::replace(&mut self.last, times);
         let gap = now.since(std::mem::replace(&mut self.looked, now));
-        let found = if self.is_doubtful(before, gap) { self.count() } else { true };
+        let found = !self.is_doubtful(before, gap) || now >= self.count_due && self.count();
         self.weigh(found, times.on.saturating_sub(before.on), gap)
     }
 
@@ -113,6 +119,7 @@ impl Core {
 
     /// Whether it is on a core by the counts.
     fn count(&mut self) -> bool {
+        self.count_due = self.looked + COUNTED;
         let on = self.files.as_ref().and_then(|files| files.is_on(self.last));
         if on.is_none() {
             // This kernel counts otherwise, or not at all.
@@ -208,6 +215,7 @@ mod tests {
             looked: start,
             moved: start,
             wary_until: start,
+            count_due: start,
             unseen: 0,
             slept: false,
         }
@@ -262,7 +270,8 @@ mod tests {
         let own = i32::try_from(std::process::id()).expect("pids fit");
         let mut core = Core::of(own, nix::unistd::gettid().as_raw());
         core.wary_until = at(1_000_000);
-        assert!((0..100).all(|tick| core.is_on(at(tick))));
+        // So far apart that the counts are looked at every time.
+        assert!((0..100).all(|tick| core.is_on(at(50 * tick))));
         assert!(core.files.is_some(), "its counts make sense");
         assert!(Core::of(own, i32::MAX).is_on(at(0)));
     }

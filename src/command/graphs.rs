@@ -104,7 +104,7 @@ fn served_by(root: i32) -> Option<i32> {
 pub(super) fn describe(roots: &[i32]) -> String {
     let of = |root: &i32| {
         let facts = Facts::read(served_by(*root)?)?;
-        let app = gunicorn::service(&facts).app.map(|app| format!(" {app}")).unwrap_or_default();
+        let app = gunicorn::app(&facts).map(|app| format!(" {app}")).unwrap_or_default();
         let names = facts.names();
         let name = if gunicorn::is_gunicorn(&facts) { "gunicorn" } else { names.last().copied().unwrap_or("python") };
         Some(format!("{name}{app}, pid {}", facts.id))

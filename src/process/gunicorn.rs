@@ -99,14 +99,17 @@ pub struct Service {
     pub binds: Vec<String>,
 }
 
-/// Looks up what a master serves. What may not be read stays empty.
+/// Looks up what a master serves and where, in tables of sockets that take the kernel milliseconds. What may not be read stays empty.
 #[must_use]
 pub fn service(master: &Facts) -> Service {
     Service { app: app(master), binds: listening(master.id.pid).unwrap_or_default() }
 }
 
+/// The application that a gunicorn serves, as named in its title or on its command line.
+///
 /// Words of a command line can be secrets, so only what must be an application is taken for one, and of gunicorn alone.
-fn app(master: &Facts) -> Option<String> {
+#[must_use]
+pub fn app(master: &Facts) -> Option<String> {
     if !is_gunicorn(master) {
         return None;
     }

@@ -35,6 +35,18 @@ fn seventy_to_thirty_is_reported_as_it_is_through_gunicorn() {
 }
 
 #[test]
+fn seventy_to_thirty_is_true_to_a_point_and_a_half_by_twenty_thousand_snapshots() {
+    for python in Python::all().into_iter().filter(|python| python.minor() >= 11) {
+        let script = Script::start(&python, "mix.py");
+        let sampling = Sampling::with(script.pid(), ["-r", "4000", "--reader", "snapshot"]);
+        sampling.wait_until("SELECT count(*) > 20000 FROM sample", 1);
+        let sampled = sampling.finish();
+        let [seventy, thirty] = ["seventy", "thirty"].map(|function| sampled.stacks.leaf_share(function));
+        assert!((seventy - 0.7).abs() < 0.015 && (thirty - 0.3).abs() < 0.015, "{python}: {seventy} to {thirty}");
+    }
+}
+
+#[test]
 fn sleeping_stacks_are_py_spys_own_on_every_python() {
     for python in Python::all() {
         let script = Script::start(&python, "sleeper.py");

@@ -133,11 +133,13 @@ impl Core {
 
     /// Weighs what a look found against the time on a core since the last one.
     fn weigh(&mut self, found: bool, used: u64, gap: Duration) -> bool {
-        // What it did long ago, before it slept, says nothing about now.
-        let gap = if std::mem::take(&mut self.slept) { gap.min(LONGEST_GAP) } else { gap };
-        let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let part = u128::from(used.min(gap)) * 1000 / u128::from(gap);
-        self.unseen = (self.unseen + i64::try_from(part).unwrap_or(LOOK)).min(LOOK);
+        // What it did long ago, before it slept, says nothing about now; otherwise its time moves at ticks, by that of many looks.
+        let nanos = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let slept = std::mem::take(&mut self.slept);
+        let gap = nanos(if slept { gap.min(LONGEST_GAP) } else { gap });
+        let (used, most) = if slept { (used.min(gap), LOOK) } else { (used.min(gap.max(nanos(TICKS))), MOST_AHEAD) };
+        let part = u128::from(used) * 1000 / u128::from(gap);
+        self.unseen = self.unseen.saturating_add(i64::try_from(part).unwrap_or(LOOK)).min(most);
         let on = found || self.unseen >= LOOK / 2;
         if on {
             self.unseen = (self.unseen - LOOK).max(-MOST_AHEAD);
@@ -242,6 +244,11 @@ mod tests {
         let near = |share: f64, truth: f64| (share - truth).abs() < 0.02;
         // A look that always takes the core away from whom it looks at.
         assert!(near(share(10, 2000), 1.0) && near(share(5, 2000), 0.5) && near(share(1, 2000), 0.1));
+        // A clock that moves at ticks of 4 ms.
+        let mut core = core();
+        let ticking = |look: u64| if look % 4 == 3 && look % 8 < 4 { 4_000_000 } else { 0 };
+        let on = (0..8000).filter(|look| core.weigh(false, ticking(*look), Duration::from_millis(1))).count();
+        assert!((3900..4100).contains(&on), "{on} of 8000");
         // One that takes nothing away.
         assert!(near(share(5, 2), 0.5) && near(share(10, 1), 1.0));
         assert!(near(share(0, 2000), 0.0));

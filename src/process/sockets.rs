@@ -3,7 +3,7 @@
 //! The tables belong to a network namespace, and a tree of workers shares one. Reading a table of TCP takes 5 to 10 ms on a
 //! machine with much memory, however few sockets there are, since the kernel goes through all places of its hash table
 //! (`tcp_seek_last_pos` in `net/ipv4/tcp_ipv4.c`). So what was read is shared by all who ask in this process, which is the one reason
-//! for a `static` here: it holds facts of the kernel, the same for whoever asks. Each table is read for a two-hundredth of the time
+//! for a `static` here: it holds facts of the kernel, the same for whoever asks. Each table is read for a thousandth of the time
 //! at most, and ever more rarely while nothing is found there but clients, whose sockets come and go.
 
 use std::collections::{HashMap, HashSet};
@@ -25,7 +25,7 @@ const MOST_NAMESPACES: usize = 64;
 /// Sockets that are kept of a table.
 const MOST_SOCKETS: usize = 16 << 10;
 /// So many times as long as the last read took, a table is not read again; and the bounds of that.
-const REST: u32 = 200;
+const REST: u32 = 1000;
 const SHORTEST_REST: Duration = Duration::from_millis(10);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 /// By so much that grows, at most, while reading is in vain.

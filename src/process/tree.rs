@@ -13,6 +13,8 @@ use super::gunicorn;
 use super::image::Image;
 use super::{ProcessId, Role};
 
+/// With every so many looks those are asked for children that never had any.
+const CHILDLESS: u32 = 5;
 /// With every so many looks the facts of all processes are read again: a title or a parent can change.
 const LOOKS: u32 = 10;
 /// As much is read of the children of one thread: 100 000 and more.
@@ -60,6 +62,8 @@ pub struct ProcessTree {
 struct Entry {
     member: Member,
     image: Option<Image>,
+    /// Whether it is a root, or has had a child.
+    forks: bool,
 }
 
 impl ProcessTree {
@@ -105,11 +109,17 @@ impl ProcessTree {
             changes.extend(self.admit(root, None));
         }
         if self.follow == Follow::Descendants {
-            let mut parents: Vec<i32> = self.members.keys().copied().collect();
+            // A master forks at any time, its workers hardly ever.
+            let all = self.looks % CHILDLESS == 1;
+            let asked = self.members.iter().filter(|(_, entry)| all || entry.forks);
+            let mut parents: Vec<i32> = asked.map(|(pid, _)| *pid).collect();
             while let Some(parent) = parents.pop() {
                 for child in children(parent) {
                     if self.members.contains_key(&child) {
                         continue;
+                    }
+                    if let Some(entry) = self.members.get_mut(&parent) {
+                        entry.forks = true;
                     }
                     if let Some(born) = self.admit(child, Some(parent)) {
                         changes.push(born);
@@ -158,6 +168,7 @@ impl ProcessTree {
         // Opened before the facts are read, so that an exec in between is seen at the next refresh.
         let image = Image::open(pid).ok();
         let facts = Facts::read(pid)?;
+        let forks = parent.is_none();
         let parent = parent.and_then(|parent| self.members.get(&parent));
         let member = Member {
             role: gunicorn::role(&facts, parent.map(|parent| (&parent.member.facts, parent.member.role))),
@@ -167,7 +178,7 @@ impl ProcessTree {
             },
             facts,
         };
-        self.members.insert(pid, Entry { member: member.clone(), image });
+        self.members.insert(pid, Entry { member: member.clone(), image, forks });
         Some(Change::Born(member))
     }
 }

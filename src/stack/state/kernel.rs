@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
+use foldhash::fast::RandomState;
+
 use super::call::Call;
 
 /// What the kernel says of a thread.
@@ -33,9 +35,9 @@ enum Letter {
 #[derive(Debug)]
 pub(super) struct OsThreads {
     pid: i32,
-    files: HashMap<i32, File>,
+    files: HashMap<i32, File, RandomState>,
     /// `syscall` of each thread, where it may be read.
-    calls: HashMap<i32, Option<File>>,
+    calls: HashMap<i32, Option<File>, RandomState>,
     namespace: Namespace,
 }
 
@@ -57,8 +59,8 @@ impl OsThreads {
         let inner = ns_pids(&format!("/proc/{pid}/status")).len() > 1;
         Self {
             pid,
-            files: HashMap::new(),
-            calls: HashMap::new(),
+            files: HashMap::default(),
+            calls: HashMap::default(),
             namespace: if inner { Namespace::Inner(HashMap::new()) } else { Namespace::Ours },
         }
     }

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use self::call::Call;
 use self::charge::Charge;
 use self::cores::Core;
@@ -58,7 +60,7 @@ pub(super) const fn decide(activity: Option<Activity>, serving: bool) -> State {
 pub(super) struct ThreadStates {
     threads: OsThreads,
     /// Of the threads that were seen running.
-    cores: HashMap<i32, Core>,
+    cores: HashMap<i32, Core, RandomState>,
     waits: Waits,
     charge: Charge,
     /// Where the futexes of the GIL lie; empty when that is not known.
@@ -71,7 +73,7 @@ impl ThreadStates {
     pub(super) fn new(pid: i32, gil: Range<u64>, clock: Clock) -> Self {
         Self {
             threads: OsThreads::new(pid),
-            cores: HashMap::new(),
+            cores: HashMap::default(),
             waits: Waits::of(pid, clock),
             charge: Charge::of(pid),
             gil,

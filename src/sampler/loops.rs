@@ -20,18 +20,29 @@ const ARRIVING: usize = 1024;
 
 /// What all loops of a run have in common.
 pub(super) struct Loops {
-    pub(super) rate: u32,
+    rate: u32,
     pub(super) clock: Clock,
     pub(super) stop: Stop,
     pub(super) events: SyncSender<Event>,
     pub(super) counters: Arc<Counters>,
     /// To the shared loop, once there is one.
-    pub(super) shared: Option<SyncSender<Sampled>>,
+    shared: Option<SyncSender<Sampled>>,
     /// Loops that have not ended, as far as is known.
-    pub(super) running: Vec<Task<()>>,
+    running: Vec<Task<()>>,
 }
 
 impl Loops {
+    /// None yet.
+    pub(super) const fn of(
+        rate: u32,
+        clock: Clock,
+        stop: Stop,
+        events: SyncSender<Event>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { rate, clock, stop, events, counters, shared: None, running: Vec::new() }
+    }
+
     /// Sees to it that a process is read from now on. What fails here can be tried again.
     pub(super) fn take(&mut self, process: Sampled) -> Result<(), StartError> {
         self.running.retain(|task| !task.is_over());

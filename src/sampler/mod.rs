@@ -246,15 +246,7 @@ impl Sampler {
         let rate = options.run.rate;
         let recorder = Recorder::new(options.run, options.file, Arc::clone(&counters));
         let recorder = Task::spawn("recorder", Some(stop), move || recorder.run(&received))?;
-        let loops = Loops {
-            rate,
-            clock,
-            stop: stop.clone(),
-            events: events.clone(),
-            counters: Arc::clone(&counters),
-            shared: None,
-            running: Vec::new(),
-        };
+        let loops = Loops::of(rate, clock, stop.clone(), events.clone(), Arc::clone(&counters));
         let mut watch = Watch::new(tree, opener, loops);
         let start = clock.now();
         // This much is done on the caller's thread.

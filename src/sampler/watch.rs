@@ -7,22 +7,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use super::cost::Cost;
 use super::loops::Loops;
 use super::recorder::Event;
 use super::sampling::{Lane, Sampled};
-use super::{Counters, PATIENCE, StartError};
-use crate::clock::{Clock, Moment};
+use super::{PATIENCE, StartError};
+use crate::clock::Moment;
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
 use crate::process::{ProcessId, Role, cpu};
 use crate::recording::{CpuReading, Process, ProcessNumber, ThreadStack};
 use crate::stack::request::proven_role;
 use crate::stack::{AttachError, Names, Reader};
-use crate::stop::{Stop, StopReason};
+use crate::stop::StopReason;
 
 /// Between two looks at the tree.
 const TURN: Duration = Duration::from_millis(100);
@@ -53,11 +52,8 @@ pub(super) struct Watch {
     opener: Opener,
     followed: BTreeMap<i32, Followed>,
     born: u32,
+    /// The sampling loops, and what the watch has in common with them.
     loops: Loops,
-    events: SyncSender<Event>,
-    clock: Clock,
-    counters: Arc<Counters>,
-    stop: Stop,
     /// When the CPU clocks are to be read again.
     cpu_due: Moment,
     told: Told,
@@ -86,26 +82,20 @@ enum Stage {
 
 impl Watch {
     pub(super) fn new(tree: ProcessTree, opener: Opener, loops: Loops) -> Self {
-        let (events, clock, counters, stop) =
-            (loops.events.clone(), loops.clock, Arc::clone(&loops.counters), loops.stop.clone());
         Self {
             tree,
             opener,
             followed: BTreeMap::new(),
             born: 0,
+            cpu_due: loops.clock.now() + CPU_TURN,
             loops,
-            events,
-            clock,
-            counters,
-            stop,
-            cpu_due: clock.now() + CPU_TURN,
             told: Told::default(),
         }
     }
 
     /// Opens what is there now. At least one process must be readable within a second.
     pub(super) fn begin(&mut self) -> Result<(), StartError> {
-        let deadline = self.clock.now() + FIRST;
+        let deadline = self.loops.clock.now() + FIRST;
         loop {
             self.turn();
             if self.tree.is_empty() {
@@ -118,10 +108,10 @@ impl Watch {
                 matches!(process.stage, Stage::Opening { failure: Some(AttachError::Version { .. }), .. })
             };
             let hopeless = !self.followed.is_empty() && self.followed.values().all(unsupported);
-            if hopeless || self.clock.now() >= deadline {
+            if hopeless || self.loops.clock.now() >= deadline {
                 return Err(self.nothing_readable());
             }
-            if self.stop.wait(TURN / 2).is_some() {
+            if self.loops.stop.wait(TURN / 2).is_some() {
                 return Err(StartError::Interrupted);
             }
         }
@@ -140,19 +130,19 @@ impl Watch {
 
     /// Follows the tree until the run ends, at the latest at `end`. Returns what it has to tell.
     pub(super) fn run(mut self, end: Option<Moment>) -> Told {
-        let mut cost = Cost::of_new_thread(Arc::clone(&self.counters));
+        let mut cost = Cost::of_new_thread(Arc::clone(&self.loops.counters));
         let mut wait = self.next_turn(end);
-        while self.stop.wait(wait).is_none() {
-            if end.is_some_and(|end| self.clock.now() >= end) {
-                self.stop.request(StopReason::DurationOver);
+        while self.loops.stop.wait(wait).is_none() {
+            if end.is_some_and(|end| self.loops.clock.now() >= end) {
+                self.loops.stop.request(StopReason::DurationOver);
                 break;
             }
             self.turn();
             if self.tree.is_empty() {
-                self.stop.request(StopReason::TargetGone);
+                self.loops.stop.request(StopReason::TargetGone);
             }
             wait = self.next_turn(end);
-            cost.tell_at(self.clock.now());
+            cost.tell_at(self.loops.clock.now());
         }
         self.read_clocks();
         let mut told = self.told;
@@ -167,7 +157,7 @@ impl Watch {
     }
 
     fn next_turn(&self, end: Option<Moment>) -> Duration {
-        end.map_or(TURN, |end| end.since(self.clock.now()).min(TURN))
+        end.map_or(TURN, |end| end.since(self.loops.clock.now()).min(TURN))
     }
 
     fn turn(&mut self) {
@@ -179,11 +169,11 @@ impl Watch {
             }
         }
         self.reopen_ended();
-        let now = self.clock.now();
+        let now = self.loops.clock.now();
         let due = |process: &Followed| matches!(process.stage, Stage::Opening { again, .. } if again <= now);
         let due: Vec<i32> = self.followed.iter().filter(|(_, process)| due(process)).map(|(pid, _)| *pid).collect();
         for pid in due {
-            if self.stop.reason().is_none() {
+            if self.loops.stop.reason().is_none() {
                 self.open(pid);
             }
         }
@@ -215,7 +205,7 @@ impl Watch {
 
     fn read_clock(&self, id: ProcessId, process: ProcessNumber) {
         if let Some(used) = cpu::used_by(id.pid) {
-            let _ = self.events.send(Event::Cpu(CpuReading { process, moment: self.clock.now(), used }));
+            let _ = self.loops.events.send(Event::Cpu(CpuReading { process, moment: self.loops.clock.now(), used }));
         }
     }
 
@@ -231,7 +221,7 @@ impl Watch {
         }
         if let Some(Followed { stage: Stage::Open { number, lane, .. }, .. }) = self.followed.remove(&id.pid) {
             lane.closed.store(true, Relaxed);
-            let _ = self.events.send(Event::Died(number, self.clock.now()));
+            let _ = self.loops.events.send(Event::Died(number, self.loops.clock.now()));
         }
     }
 
@@ -255,7 +245,7 @@ impl Watch {
             let stacks = opened.stacks.read();
             stacks.map(|stacks| (opened, stacks)).map_err(|error| AttachError::Unreadable(error.to_string()))
         });
-        let now = self.clock.now();
+        let now = self.loops.clock.now();
         let Some(process) = self.followed.get_mut(&pid) else {
             return;
         };
@@ -291,8 +281,8 @@ impl Watch {
         let lane = Arc::new(Lane::default());
         let sampled = Sampled { number, reader: opened.stacks, lane: Arc::clone(&lane), failures: 0 };
         // The recorder must know the process before its first stacks come.
-        let process = Process { id, role, root, python: opened.python, born: self.clock.now(), died: None };
-        let _ = self.events.send(Event::Born(process));
+        let process = Process { id, role, root, python: opened.python, born: self.loops.clock.now(), died: None };
+        let _ = self.loops.events.send(Event::Born(process));
         self.read_clock(id, number);
         self.born += 1;
         match self.loops.take(sampled) {
@@ -301,7 +291,7 @@ impl Watch {
             }
             // Tried again like any process that cannot be opened yet.
             Err(_) => {
-                let _ = self.events.send(Event::Died(number, self.clock.now()));
+                let _ = self.loops.events.send(Event::Died(number, self.loops.clock.now()));
             }
         }
     }
@@ -316,10 +306,10 @@ impl Watch {
             };
             if *role != member.role {
                 *role = member.role;
-                let _ = self.events.send(Event::Role(*number, *role));
+                let _ = self.loops.events.send(Event::Role(*number, *role));
             }
             sampled += u64::from(!role.is_supervisor());
         }
-        self.counters.processes.store(sampled, Relaxed);
+        self.loops.counters.processes.store(sampled, Relaxed);
     }
 }

@@ -104,13 +104,15 @@ impl ProcessTree {
 
     /// Looks at every member and its children again.
     pub fn refresh(&mut self) -> Vec<Change> {
-        let mut changes = self.drop_the_dead();
+        let look = self.looks;
+        self.looks = look.wrapping_add(1);
+        let mut changes = self.drop_the_dead(look);
         for root in std::mem::take(&mut self.roots) {
             changes.extend(self.admit(root, None));
         }
         if self.follow == Follow::Descendants {
             // A master forks at any time, its workers hardly ever.
-            let all = self.looks % CHILDLESS == 1;
+            let all = look.is_multiple_of(CHILDLESS);
             let asked = self.members.iter().filter(|(_, entry)| all || entry.forks);
             let mut parents: Vec<i32> = asked.map(|(pid, _)| *pid).collect();
             while let Some(parent) = parents.pop() {
@@ -131,10 +133,9 @@ impl ProcessTree {
         changes
     }
 
-    fn drop_the_dead(&mut self) -> Vec<Change> {
+    fn drop_the_dead(&mut self, look: u32) -> Vec<Change> {
         let mut changes = Vec::new();
-        let again = self.looks.is_multiple_of(LOOKS);
-        self.looks += 1;
+        let again = look.is_multiple_of(LOOKS);
         let pids: Vec<i32> = self.members.keys().copied().collect();
         for pid in pids {
             let Some(entry) = self.members.get_mut(&pid) else {

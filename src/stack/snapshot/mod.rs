@@ -12,6 +12,7 @@ mod debug_offsets;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+mod known;
 mod layout;
 mod memory;
 mod plan;
@@ -20,28 +21,25 @@ mod threads;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
 use code_cache::{CodeCache, Named};
 use frames::RawFrame;
+use known::{Known, NAMELESS_TURN, Seen, Who};
 use layout::{Gil, Layout};
 use memory::Memory;
-use shown::{Calls, Shown};
+use shown::Calls;
 use threads::{Failure, RawThread, Taken, Threads};
 
 use super::names::{Board, ByIdent, Names};
 use super::pyspy::PySpyReader;
-use super::state::{Activity, ThreadStates, decide, futexes_of_gil};
+use super::state::{ThreadStates, decide, futexes_of_gil};
 use super::{Line, Options, ReadError, StackReader};
 use crate::clock::{Clock, Moment};
 use crate::recording::ThreadStack;
 
-/// Between two looks for the name of a thread that had none, at first and at most.
-const NAMELESS_TURN: Duration = Duration::from_secs(1);
-const NAMELESS_LONGEST: Duration = Duration::from_secs(30);
 /// How often a sample is begun anew because one of its frames makes no sense.
 const SENSELESS: usize = 3;
 /// So often it is asked whether the process runs the same program still, even though nothing looks otherwise.
@@ -91,31 +89,6 @@ impl Refused {
     fn of(spy: PySpyReader, why: String) -> Box<Self> {
         Box::new(Self { spy, why })
     }
-}
-
-/// Python's own id of a thread, and the kernel's in its pid namespace.
-type Who = (u64, u64);
-
-/// A thread of the last sample.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    who: Who,
-    gil: bool,
-}
-
-/// What is known of a thread that was seen before.
-struct Known {
-    /// The kernel's id of it in pyperf's pid namespace.
-    outside: Option<i32>,
-    name: Option<Arc<str>>,
-    /// When its name is to be asked for, and how long after that once more.
-    ask: Moment,
-    pause: Duration,
-    /// The sample that it was in last.
-    sample: u64,
-    shown: Shown,
-    /// What it is doing.
-    activity: Option<Activity>,
 }
 
 impl SnapshotReader {
@@ -251,18 +224,6 @@ impl SnapshotReader {
         Ok(threads)
     }
 
-    /// Looks what the threads of the last sample are doing; whether there are any, and all of them sleep.
-    fn look(&mut self) -> bool {
-        let mut asleep = !self.seen.is_empty();
-        for seen in &self.seen {
-            if let Some(known) = self.known.get_mut(&seen.who) {
-                known.activity = known.outside.and_then(|tid| self.kernel.look(tid));
-                asleep &= matches!(known.activity, Some(Activity::Asleep(_) | Activity::GilWait));
-            }
-        }
-        asleep
-    }
-
     /// Reads the stacks from the process's memory, again where a frame makes no sense: it was gone before it could be read.
     fn take(&mut self) -> Result<(), ReadError> {
         for _ in 0..SENSELESS {
@@ -348,53 +309,6 @@ impl SnapshotReader {
             cpu: Duration::ZERO,
             locals: Vec::new(),
             stack: known.shown.stack(),
-        }
-    }
-
-    /// Finds out who the threads of a sample are, and forgets those that have ended.
-    fn meet(&mut self, taken: &Taken, now: Moment) {
-        let sample = self.threads.tally.samples;
-        for thread in &taken.threads {
-            let known = self.known.entry(thread.who()).or_insert_with(|| {
-                let outside = i32::try_from(thread.kernel_id).ok().and_then(|own| self.kernel.outside(own));
-                Known {
-                    outside,
-                    name: self.board.open().get(&thread.ident).cloned(),
-                    ask: now + self.patience,
-                    pause: NAMELESS_TURN,
-                    sample,
-                    shown: Shown::default(),
-                    activity: outside.and_then(|tid| self.kernel.look(tid)),
-                }
-            });
-            known.sample = sample;
-        }
-        if self.known.len() > taken.threads.len() {
-            self.known.retain(|_, known| {
-                let lives = known.sample == sample;
-                if let (false, Some(tid)) = (lives, known.outside) {
-                    self.kernel.forget(tid);
-                }
-                lives
-            });
-        }
-    }
-
-    /// Gives the threads the names that were found for them, and asks for those that are missing.
-    fn give_names(&mut self, now: Moment) {
-        let edition = self.board.edition();
-        if edition != std::mem::replace(&mut self.edition, edition) {
-            let mut names = self.board.open();
-            for ((ident, _), known) in &mut self.known {
-                known.name = names.get(ident).cloned().or(known.name.take());
-            }
-            // The next thread with one of these idents is another.
-            names.clear();
-        }
-        for known in self.known.values_mut().filter(|known| known.name.is_none() && known.ask <= now) {
-            known.ask = now + known.pause;
-            known.pause = (known.pause * 2).min(NAMELESS_LONGEST);
-            self.board.want();
         }
     }
 }

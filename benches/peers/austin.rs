@@ -35,8 +35,11 @@ fn c_library() -> Result<PathBuf, String> {
     for part in ["sources", "lists/partial", "archives/partial"] {
         fs::create_dir_all(folder.join(part)).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    let source = "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: sid\nComponents: main\n\
-                  Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n";
+    let source = format!(
+        "Types: deb\nURIs: {}\nSuites: sid\nComponents: main\n\
+         Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+        mirror().ok_or("apt has no source of Debian's packages")?
+    );
     fs::write(folder.join("sources/sid.sources"), source).map_err(|error| error.to_string())?;
     done(apt(&folder).arg("update"))?;
     done(apt(&folder).args(["download", "libc6"]).current_dir(&folder))?;
@@ -51,6 +54,16 @@ fn c_library() -> Result<PathBuf, String> {
     done(Command::new("dpkg").arg("-x").arg(package.ok_or("apt-get left no package")?).arg(&half))?;
     fs::rename(&half, &unpacked).map_err(|error| error.to_string())?;
     Ok(unpacked)
+}
+
+/// Where this machine has Debian's packages from.
+fn mirror() -> Option<String> {
+    let output = Command::new("apt-get")
+        .args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().find_map(|line| Some(line.strip_prefix("Debian ")?.to_owned()))
 }
 
 /// apt-get with its lists and files in `folder`, and sid as its only source.

@@ -20,7 +20,7 @@ use pyperf::profile::presence::PresenceCursor;
 use pyperf::profile::{Level, Profile, Selection, join};
 use pyperf::recording::traffic::EndpointLabel;
 use pyperf::recording::traffic::flights::{Flight, Flights};
-use pyperf::recording::{Phase, Process, ProcessId, Recording, Role, Sample, State, Thread};
+use pyperf::recording::{Phase, Process, ProcessId, Recording, Role, Sample, Thread};
 use shared::{SAMPLES, STACKS, frames, run, view};
 
 const LABELLED: u32 = 10 * SAMPLES;
@@ -56,15 +56,7 @@ fn recording() -> Recording {
         let stack = stacks[usize::try_from(u64::from(sample) * 7919 % u64::from(STACKS)).expect("fits")];
         // Workers are read side by side: every other sample is a little older than the one before.
         let moment = Moment::from_nanos(u64::from(sample ^ 1) * GAP);
-        recording.samples.push(Sample {
-            moment,
-            thread,
-            stack,
-            state: State::Running,
-            gil: true,
-            wait: None,
-            cpu: Duration::ZERO,
-        });
+        recording.samples.push(Sample::running(moment, thread, stack));
     }
     recording
 }

@@ -5,12 +5,11 @@
 mod shared;
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use pyperf::clock::Moment;
 use pyperf::interned::Id;
-use pyperf::recording::{Process, ProcessId, Recording, Role, Sample, State, Thread};
+use pyperf::recording::{Process, ProcessId, Recording, Role, Sample, Thread};
 use pyperf::report::{Format, Report};
 use shared::{SAMPLES, STACKS, frames, run, view};
 
@@ -34,15 +33,7 @@ fn recording() -> Recording {
         let thread = recording.thread(thread, None, None);
         let stack = stacks[usize::try_from(u64::from(sample) * 7919 % u64::from(STACKS)).expect("fits")];
         let moment = Moment::from_nanos(u64::from(sample) * 1_250_000);
-        recording.samples.push(Sample {
-            moment,
-            thread,
-            stack,
-            state: State::Running,
-            gil: true,
-            wait: None,
-            cpu: Duration::ZERO,
-        });
+        recording.samples.push(Sample::running(moment, thread, stack));
     }
     recording
 }

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
     use crate::recording::{Frame, Mode, Phase, Process, ProcessId, Role, Run, Thread};
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     const ALL: View = View {
         selection: Selection { measure: Measure::Wall, idle: false, supervisors: false, root: None, phase: None },
@@ -273,13 +273,9 @@ mod tests {
             });
             let (stack, _) = recording.stacks.insert(frames);
             recording.samples.push(Sample {
-                moment: Moment::default(),
-                thread,
-                stack,
                 state: *state,
                 gil: *gil,
-                wait: None,
-                cpu: Duration::ZERO,
+                ..Sample::running(Moment::default(), thread, stack)
             });
         }
         recording
@@ -293,15 +289,7 @@ mod tests {
         for second in seconds {
             let frame = Frame { function: format!("s{second}"), ..Frame::default() };
             let (stack, _) = recording.stacks.insert([frame]);
-            recording.samples.push(Sample {
-                moment: at(*second),
-                thread,
-                stack,
-                state: State::Running,
-                gil: true,
-                wait: None,
-                cpu: Duration::ZERO,
-            });
+            recording.samples.push(Sample::running(at(*second), thread, stack));
         }
         recording.timeline.phases = phases
             .iter()

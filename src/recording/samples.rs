@@ -81,6 +81,14 @@ pub struct Sample {
     pub cpu: Duration,
 }
 
+impl Sample {
+    /// A thread at work: on a core, with the GIL, and without a word about its CPU time.
+    #[must_use]
+    pub const fn running(moment: Moment, thread: ThreadId, stack: StackId) -> Self {
+        Self { moment, thread, stack, state: State::Running, gil: true, wait: None, cpu: Duration::ZERO }
+    }
+}
+
 /// The samples of a recording; those of one thread are in the order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SampleLog {

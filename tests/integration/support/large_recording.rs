@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use pyperf::clock::Moment;
 use pyperf::interned::Id;
 use pyperf::recording::file::RecordingFile;
-use pyperf::recording::{Frame, Mode, Process, ProcessId, Recording, Role, Run, Sample, State, Thread};
+use pyperf::recording::{Frame, Mode, Process, ProcessId, Recording, Role, Run, Sample, Thread};
 
 /// Functions that call each other one inside the other.
 const DEPTH: u32 = 200;
@@ -37,15 +37,7 @@ pub fn write(path: &Path) {
     for number in 0..SAMPLES {
         let moment = Moment::from_nanos(u64::from(number) * 1000);
         let stack = stacks[usize::from(number % 2 == 1)];
-        recording.samples.push(Sample {
-            moment,
-            thread,
-            stack,
-            state: State::Running,
-            gil: true,
-            wait: None,
-            cpu: Duration::ZERO,
-        });
+        recording.samples.push(Sample::running(moment, thread, stack));
     }
     let mut file = RecordingFile::create(path, &recording.run).expect("the directory is ours");
     file.append(&recording).expect("the disk has room");

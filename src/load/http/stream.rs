@@ -23,7 +23,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// When the last bytes were handed to the system.
+    /// When the last bytes began to be handed to the system.
     pub(super) fn written(&self) -> Moment {
         Moment::from_nanos(self.written.load(Ordering::Relaxed))
     }
@@ -97,10 +97,12 @@ impl Stream {
         Pin::new(self).poll_read(&mut Context::from_waker(Waker::noop()), &mut room).is_pending()
     }
 
-    fn noted(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Notes a write that began then. Its end would be too late: to a server on this machine the call itself delivers the bytes, and
+    /// where cores are scarce it returns only after the server has answered.
+    fn noted(&self, begun: Moment, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
             Poll::Ready(Ok(_)) => {
-                self.notes.written.store(self.clock.now().as_nanos(), Ordering::Relaxed);
+                self.notes.written.store(begun.as_nanos(), Ordering::Relaxed);
                 self.notes.blocked.store(false, Ordering::Relaxed);
             }
             Poll::Ready(Err(_)) => (),
@@ -122,11 +124,12 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let begun = this.clock.now();
         let result = match &mut this.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
             Io::Secure(tls) => Pin::new(tls).poll_write(context, bytes),
         };
-        this.noted(result)
+        this.noted(begun, result)
     }
 
     fn poll_write_vectored(
@@ -135,11 +138,12 @@ impl AsyncWrite for Stream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let begun = this.clock.now();
         let result = match &mut this.io {
             Io::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
             Io::Secure(tls) => Pin::new(tls).poll_write_vectored(context, slices),
         };
-        this.noted(result)
+        this.noted(begun, result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -214,8 +214,7 @@ impl Fields {
             },
             previous: field(layout.previous),
             owner,
-            // 3.11 has no shims, and so no such owners.
-            is_shim: owner >= layout.shim && owner <= 4 && layout.entry.is_none(),
+            is_shim: layout.is_shim(bytes),
             entry: layout.entry.is_some_and(|offset| byte(offset) != 0),
             stacktop: layout.stacktop.and_then(|offset| int(bytes, offset)),
         }

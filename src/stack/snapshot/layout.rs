@@ -124,8 +124,14 @@ impl FrameLayout {
         let aligned = |offset| word(bytes, offset).is_some_and(|value| value.is_multiple_of(8));
         let code = word(bytes, self.code).unwrap_or(0);
         let owner = bytes.get(self.owner).copied().unwrap_or(u8::MAX);
-        let shim = owner >= self.shim && owner <= 4;
-        aligned(self.previous) && (shim || owner < 3 && code != 0 && (self.tagged || code.is_multiple_of(8)))
+        aligned(self.previous)
+            && (self.is_shim(bytes) || owner < 3 && code != 0 && (self.tagged || code.is_multiple_of(8)))
+    }
+
+    /// Whether bytes are those of a frame that is no Python function's, and on the C stack (`FRAME_OWNED_BY_CSTACK` up to 3.13, then
+    /// `FRAME_OWNED_BY_INTERPRETER`). 3.11 has none.
+    pub(super) fn is_shim(&self, bytes: &[u8]) -> bool {
+        self.entry.is_none() && bytes.get(self.owner).is_some_and(|owner| (self.shim..=4).contains(owner))
     }
 
     /// Whether bytes are those of a frame that stands in its generator or coroutine (`FRAME_OWNED_BY_GENERATOR`).

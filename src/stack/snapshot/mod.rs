@@ -12,10 +12,12 @@ mod debug_offsets;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+mod heads;
 mod known;
 mod layout;
 mod memory;
 mod plan;
+mod scattered;
 mod shown;
 mod threads;
 
@@ -115,6 +117,8 @@ impl SnapshotReader {
         reader.board = names.board();
         reader.board.want();
         names.look();
+        // So that its forks, which may be opened before it is read again, inherit them.
+        reader.give_names(clock.now());
         Ok((reader, names))
     }
 

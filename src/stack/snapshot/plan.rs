@@ -5,8 +5,9 @@
 //! read and never a wrong stack: what is missing is fetched and the sample begun anew.
 
 use super::frames::{MOST_FRAMES, Pieces};
-use super::layout::{CurrentFrame, Layout};
+use super::layout::{CurrentFrame, FrameLayout, Layout};
 use super::memory::{Batch, Memory, word};
+use super::scattered::{PAGE, Scattered};
 
 /// `_PyStackChunk`: previous, size, top, then the frames (`Include/cpython/pystate.h`).
 const CHUNK_HEADER: usize = 24;
@@ -17,15 +18,11 @@ const MOST_CHUNKS: usize = 64;
 const LONGEST_CHUNK: usize = 1 << 20;
 /// So much more of the newest chunk is read than was in use last time.
 const SLACK: usize = 1024;
-/// Other pieces of one thread.
-const MOST_OTHERS: usize = 1024;
-/// Other pieces that are that near become one, up to that long.
+/// Frames outside of the chunks that are fetched at once.
+const MOST_FETCHED: usize = 1024;
+/// Generators' frames that are that near are read as one piece; and what is on the C stack, where it is deep in calls.
 const GAP: u64 = 512;
-const LONGEST_OTHER: u64 = 2 * PAGE;
-/// What a generator's frame is read with: where one generator was, the next of its size will be.
-const PAGE: u64 = 4096;
-/// After so many samples without use a piece is forgotten.
-const FORGOTTEN: u32 = 32;
+const C_GAP: u64 = PAGE;
 
 /// A stretch of the data stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +34,6 @@ struct Chunk {
     size: usize,
 }
 
-/// Any other piece.
-#[derive(Clone, Copy, Debug)]
-struct Other {
-    address: u64,
-    end: u64,
-    /// Samples since it was of use.
-    unused: u32,
-    /// When the last walk came to it.
-    turn: u32,
-}
-
 /// The pieces of one thread.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -55,8 +41,10 @@ pub(super) struct Plan {
     pub(super) state: u64,
     /// Newest first.
     chunks: Vec<Chunk>,
-    /// Those that the last walk came through first, in its order: the next to the innermost frame changes soonest.
-    others: Vec<Other>,
+    /// Frames in objects: read twice like the chunks.
+    heap: Scattered,
+    /// Links between frames on the C stack: read once, right after the state that points there.
+    c_stack: Scattered,
     /// Stacks in a row that began with a generator.
     pub(super) adrift: u32,
     /// Numbers of its first piece and of its state in the batch.
@@ -67,23 +55,29 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) const fn of(state: u64) -> Self {
-        Self { state, chunks: Vec::new(), others: Vec::new(), adrift: 0, first: 0, state_at: 0, is_read: false }
+        Self {
+            state,
+            chunks: Vec::new(),
+            heap: Scattered::near(GAP),
+            c_stack: Scattered::near(C_GAP),
+            adrift: 0,
+            first: 0,
+            state_at: 0,
+            is_read: false,
+        }
     }
 
-    /// Adds two copies to a batch, with the thread's state between them: the newest chunk is read just before it and just after, and
-    /// where its pointers lead (the C stack) comes next to it.
+    /// Adds two copies to a batch, with the thread's state between them and what is on the C stack: the newest chunk is read just
+    /// before these and just after.
     pub(super) fn add_to(&mut self, batch: &mut Batch, layout: &Layout) {
         self.first = batch.len();
-        for other in self.others.iter().rev() {
-            batch.add(other.address, length_of(other));
-        }
+        self.heap.add_reversed_to(batch);
         for chunk in self.chunks.iter().rev() {
             batch.add(chunk.address, chunk.length);
         }
         self.state_at = batch.add(self.state, layout.thread.length);
-        for other in &self.others {
-            batch.add(other.address, length_of(other));
-        }
+        self.c_stack.add_to(batch);
+        self.heap.add_to(batch);
         for chunk in &self.chunks {
             batch.add(chunk.address, chunk.length);
         }
@@ -104,19 +98,19 @@ impl Plan {
 
     /// What was read before the thread's state, and what after it.
     pub(super) const fn copies<'a>(&self, batch: &'a Batch) -> [Pieces<'a>; 2] {
-        let count = self.state_at - self.first;
-        [Pieces::of(batch, self.first, count), Pieces::of(batch, self.state_at + 1, count)]
+        let twice = self.state_at - self.first;
+        let later = self.state_at + 1;
+        [Pieces::of(batch, self.first, twice), Pieces::of(batch, later, self.c_stack.len() + twice)]
     }
 
-    /// Whether both copies are the same, byte by byte.
+    /// Whether all that was read twice is the same in both copies, byte by byte.
     pub(super) fn stood_still(&self, batch: &Batch) -> bool {
-        let (first, later) = (self.first, self.state_at + 1);
-        let others = self.others.len();
+        let (heap, chunks) = (self.heap.len(), self.chunks.len());
+        let (first, later) = (self.first, self.state_at + 1 + self.c_stack.len());
         let same = |one, two| batch.piece(one).is_some_and(|one| Some(one) == batch.piece(two));
-        // Chunks stand there in both orders, so that the newest is next to the thread's state.
-        let chunks = self.chunks.len();
-        (0..others).all(|place| same(first + place, later + others - 1 - place))
-            && (0..chunks).all(|place| same(first + others + place, later + others + chunks - 1 - place))
+        // They stand there in both orders, so that the newest chunk is next to the thread's state.
+        (0..heap).all(|place| same(first + place, later + heap - 1 - place))
+            && (0..chunks).all(|place| same(first + heap + place, later + heap + chunks - 1 - place))
     }
 
     /// The thread's state as it was read.
@@ -127,26 +121,14 @@ impl Plan {
     /// Learns from a read, given the later pieces that were of use in it: forgets those that were not there or of no use for long,
     /// and measures the newest chunk. `false` when the chunks are not what they were.
     pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
-        let (first, later) = (self.first, self.state_at + 1);
-        let others = self.others.len();
-        let newest = later + others;
-        for other in &mut self.others {
-            other.unused += 1;
-            other.turn = u32::MAX;
-        }
-        for (turn, number) in (0..).zip(touched) {
-            if let Some(other) = number.checked_sub(later).and_then(|place| self.others.get_mut(place)) {
-                other.unused = 0;
-                other.turn = other.turn.min(turn);
-            }
-        }
-        let mut place = 0;
-        self.others.retain(|other| {
-            let there = batch.piece(first + others - 1 - place).is_some() && batch.piece(later + place).is_some();
-            place += 1;
-            other.unused <= FORGOTTEN && there
+        let (first, c_stack) = (self.first, self.state_at + 1);
+        let (heap, heaps) = (c_stack + self.c_stack.len(), self.heap.len());
+        let newest = heap + heaps;
+        let places = |from: usize| touched.iter().filter_map(move |number| number.checked_sub(from));
+        self.c_stack.learn(places(c_stack), |place| batch.piece(c_stack + place).is_some());
+        self.heap.learn(places(heap), |place| {
+            batch.piece(first + heaps - 1 - place).is_some() && batch.piece(heap + place).is_some()
         });
-        self.others.sort_by_key(|other| other.turn);
         let Some((chunk, top)) = self.state_in(batch).and_then(|state| stack_of(state, layout)) else {
             return false;
         };
@@ -205,7 +187,7 @@ impl Plan {
         let mut bytes = vec![0; layout.frame.length];
         let (mut next, mut fetched) = (missing, 0);
         for _ in 0..MOST_FRAMES {
-            if next == 0 || fetched >= MOST_OTHERS {
+            if next == 0 || fetched >= MOST_FETCHED {
                 break;
             }
             next = if let Some((known, _)) = copied.find(next, layout.frame.length) {
@@ -218,9 +200,7 @@ impl Plan {
                 }
                 let end = next.saturating_add(layout.frame.length as u64);
                 if !self.has(next, layout.frame.length) {
-                    let pages = layout.frame.is_generators(&bytes);
-                    let grain = if pages { PAGE } else { 1 };
-                    self.remember(next / grain * grain, end.div_ceil(grain).saturating_mul(grain));
+                    self.remember(next, end, &layout.frame, &bytes);
                 }
                 word(&bytes, layout.frame.previous)?
             };
@@ -228,40 +208,33 @@ impl Plan {
         Some(())
     }
 
-    /// Adds a piece, or makes a near one longer.
-    pub(super) fn remember(&mut self, address: u64, end: u64) {
-        let near = |other: &Other| {
-            address <= other.end.saturating_add(GAP)
-                && end.saturating_add(GAP) >= other.address
-                && end.max(other.end) - address.min(other.address) <= LONGEST_OTHER
-        };
-        if let Some(other) = self.others.iter_mut().find(|other| near(other)) {
-            other.address = other.address.min(address);
-            other.end = other.end.max(end);
-            other.unused = 0;
-            return;
+    /// Adds a frame that is in none of the chunks. Where one generator was, the next of its size will be, so it is read by the page.
+    fn remember(&mut self, address: u64, end: u64, layout: &FrameLayout, frame: &[u8]) {
+        if layout.is_shim(frame) {
+            return self.c_stack.remember(address, end);
         }
-        if self.others.len() >= MOST_OTHERS {
-            let oldest = (0..self.others.len()).max_by_key(|place| self.others[*place].unused);
-            oldest.map(|place| self.others.remove(place));
-        }
-        self.others.insert(0, Other { address, end, unused: 0, turn: 0 });
+        let grain = if layout.is_generators(frame) { PAGE } else { 1 };
+        self.heap.remember(address / grain * grain, end.div_ceil(grain).saturating_mul(grain));
+    }
+
+    /// Adds a word on the C stack.
+    pub(super) fn remember_link(&mut self, address: u64) {
+        self.c_stack.remember(address, address.saturating_add(8));
     }
 
     fn has(&self, address: u64, length: usize) -> bool {
         let end = address.saturating_add(length as u64);
         let chunk =
             |chunk: &Chunk| address >= chunk.address && end <= chunk.address.saturating_add(chunk.length as u64);
-        let other = |other: &Other| address >= other.address && end <= other.end;
-        self.chunks.iter().any(chunk) || self.others.iter().any(other)
+        self.chunks.iter().any(chunk) || self.heap.has(address, end) || self.c_stack.has(address, end)
     }
 }
 
 /// Where a thread's state says that its current frame is, in one copy.
 pub(super) enum Current {
     Frame(u64),
-    /// That is not in the copy.
-    Missing(u64, usize),
+    /// The word that says it, which is not in the copy.
+    Missing(u64),
     Unknown,
 }
 
@@ -279,7 +252,7 @@ pub(super) fn current(pieces: &Pieces<'_>, state: &[u8], layout: &Layout, touche
                         touched.push(piece);
                         word(bytes, 0).map_or(Current::Unknown, Current::Frame)
                     }
-                    None => Current::Missing(address, 8),
+                    None => Current::Missing(address),
                 }
             }
         },
@@ -293,8 +266,4 @@ fn stack_of(state: &[u8], layout: &Layout) -> Option<(u64, u64)> {
 
 fn used_of(chunk: u64, top: u64) -> usize {
     usize::try_from(top.saturating_sub(chunk)).unwrap_or(usize::MAX).clamp(CHUNK_HEADER, LONGEST_CHUNK)
-}
-
-fn length_of(other: &Other) -> usize {
-    usize::try_from(other.end - other.address).unwrap_or(0)
 }

@@ -5,7 +5,8 @@
 //! then its certain part is kept and the loss counted. Names and lines are none of its business.
 
 use super::frames::{End, RawFrame, Walk};
-use super::layout::{Gil, Layout};
+use super::heads::Heads;
+use super::layout::Layout;
 use super::memory::{Batch, Memory, word};
 use super::plan::{Current, Plan, current};
 
@@ -73,6 +74,7 @@ pub(super) struct Tally {
 /// The threads of one process, and what is known of where their stacks are.
 pub(super) struct Threads {
     pub(super) layout: Layout,
+    heads: Heads,
     plans: Vec<Plan>,
     batch: Batch,
     walk: Walk,
@@ -93,6 +95,7 @@ enum Verdict {
 impl Threads {
     pub(super) fn of(layout: Layout) -> Self {
         Self {
+            heads: Heads::of(&layout),
             layout,
             plans: Vec::new(),
             batch: Batch::default(),
@@ -117,8 +120,8 @@ impl Threads {
                 Ok(Listed::New) | Err(Failure::Unstable) => continue,
                 Err(Failure::NotThere) => return Err(Failure::NotThere),
             }
-            taken.holder = self.holder();
-            taken.generation = self.layout.generation.and_then(|_| word(self.batch.piece(2)?, 0));
+            taken.holder = self.heads.holder(&self.batch);
+            taken.generation = self.heads.generation(&self.batch);
             for place in 0..self.plans.len() {
                 let state = self.plans[place].state;
                 if done.contains(&state) {
@@ -180,15 +183,7 @@ impl Threads {
     /// Reads the heads, and every thread that is not done.
     fn read(&mut self, memory: &mut Memory, done: &[u64]) {
         self.batch.clear();
-        self.batch.add(self.layout.threads, 8);
-        match self.layout.gil {
-            Gil::Current(address) => self.batch.add(address, 8),
-            Gil::State { address, holder, locked } => self.batch.add(address, holder.max(locked) + 8),
-            Gil::Unknown => self.batch.add(self.layout.threads, 8),
-        };
-        if let Some(address) = self.layout.generation {
-            self.batch.add(address, 8);
-        }
+        self.heads.add_to(&mut self.batch);
         for plan in &mut self.plans {
             // What does not fit is read with the next try.
             if done.contains(&plan.state) || self.batch.length() > LONGEST_READ {
@@ -202,10 +197,10 @@ impl Threads {
 
     /// Follows the list of threads; drops those that are gone and notes those that are new.
     fn list(&mut self, memory: &mut Memory) -> Result<Listed, Failure> {
-        let head = self.batch.piece(0).and_then(|bytes| word(bytes, 0)).ok_or(Failure::NotThere)?;
+        let head = self.heads.list(&self.batch).ok_or(Failure::NotThere)?;
         let (mut next, mut new) = (head, false);
         let mut order: Vec<u64> = Vec::with_capacity(self.plans.len());
-        let mut bytes = vec![0; self.layout.thread.length];
+        let mut bytes = Vec::new();
         while next != 0 {
             if order.len() >= MOST_THREADS || order.contains(&next) {
                 return Err(Failure::Unstable);
@@ -215,6 +210,7 @@ impl Threads {
             let state = match state {
                 Some(state) => state,
                 None => {
+                    bytes.resize(self.layout.thread.length, 0);
                     if memory.read(next, &mut bytes).is_none() {
                         // Freed since the thread before it was read.
                         break;
@@ -245,18 +241,6 @@ impl Threads {
         Ok(if new { Listed::New } else { Listed::Same })
     }
 
-    fn holder(&self) -> Option<u64> {
-        let bytes = self.batch.piece(1)?;
-        match self.layout.gil {
-            Gil::Current(_) => word(bytes, 0).filter(|state| *state != 0),
-            Gil::State { holder, locked, .. } => {
-                let locked = super::memory::int(bytes, locked)? != 0;
-                locked.then(|| word(bytes, holder)).flatten()
-            }
-            Gil::Unknown => None,
-        }
-    }
-
     /// What the batch says of one thread.
     fn judge(&mut self, memory: &mut Memory, place: usize) -> Verdict {
         let plan = &mut self.plans[place];
@@ -271,9 +255,9 @@ impl Threads {
         self.touched.clear();
         let found = match current(&later, state, &self.layout, &mut self.touched) {
             Current::Frame(frame) => self.walk.follow(&later, &earlier, frame, &self.layout.frame),
-            Current::Missing(address, length) => {
+            Current::Missing(address) => {
                 plan.learn(&self.batch, &self.layout, &self.touched);
-                plan.remember(address, address.saturating_add(length as u64));
+                plan.remember_link(address);
                 return Verdict::Again;
             }
             Current::Unknown => return Verdict::Again,

@@ -88,6 +88,7 @@ impl Process {
 
     /// The socket that has this number now; `None` when there is none, or it cannot be asked. Takes 3 µs.
     pub(super) fn socket(&self, number: i32) -> Option<Socket> {
+        let number = Some(number).filter(|number| *number >= 0)?;
         let duplicate = pidfd_getfd(&self.0, number, PidfdGetfdFlags::empty()).ok()?;
         let family = sockopt::socket_domain(&duplicate).ok()?;
         let inode = fstat(&duplicate).ok()?.st_ino;

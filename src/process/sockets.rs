@@ -187,9 +187,9 @@ fn told(socket: &Socket, listeners: &[SocketAddr]) -> Option<String> {
         (Ends::Inet { peer: Some(peer), .. }, _) => peer.to_string(),
         (Ends::Inet { peer: None, .. }, true) => return None,
         (Ends::Inet { peer: None, .. }, false) => "udp socket".into(),
-        (Ends::Unix { peer: Some(Some(peer)), .. }, _) => peer.clone(),
+        (Ends::Unix { peer: Some(peer), .. }, _) => peer.clone(),
         // A client has no name unless it gives itself one, and a server's end has the name of the socket that listens.
-        (Ends::Unix { local: Some(local), peer: Some(None) }, true) => format!("{CLIENT}{local}"),
+        (Ends::Unix { local: Some(local), connected: true, .. }, true) => format!("{CLIENT}{local}"),
         (Ends::Unix { local, .. }, _) => local.clone().unwrap_or_else(unnamed),
         (Ends::Other, _) => "socket".into(),
     })
@@ -202,7 +202,7 @@ fn is_served(local: SocketAddr, listeners: &[SocketAddr]) -> bool {
 
 /// Whether a socket is connected to what it is for as long as it lives.
 fn lasts(socket: &Socket) -> bool {
-    let connected = matches!(socket.ends, Ends::Inet { peer: Some(_), .. } | Ends::Unix { peer: Some(_), .. });
+    let connected = matches!(socket.ends, Ends::Inet { peer: Some(_), .. } | Ends::Unix { connected: true, .. });
     socket.stream && (socket.listens || connected)
 }
 
@@ -250,15 +250,15 @@ mod tests {
 
     #[test]
     fn a_unix_socket_has_a_path_or_none() {
-        let told = |local: Option<&str>, peer: Option<Option<&str>>, stream| {
-            let ends = Ends::Unix { local: local.map(String::from), peer: peer.map(|peer| peer.map(String::from)) };
+        let told = |local: Option<&str>, peer: Option<&str>, connected, stream| {
+            let ends = Ends::Unix { local: local.map(String::from), peer: peer.map(String::from), connected };
             told(&Socket { inode: 7, stream, listens: false, ends }, &[]).expect("it has a name")
         };
-        assert_eq!(told(None, Some(Some("/run/pg/.s.PGSQL.5432")), true), "/run/pg/.s.PGSQL.5432");
-        assert_eq!(told(Some("/run/gunicorn.sock"), Some(None), true), "client of /run/gunicorn.sock");
-        assert_eq!(told(Some("/run/gunicorn.sock"), None, true), "/run/gunicorn.sock");
-        assert_eq!(told(None, Some(None), true), "unix socket");
-        assert_eq!(told(Some("/dev/log"), None, false), "/dev/log");
+        assert_eq!(told(None, Some("/run/pg/.s.PGSQL.5432"), true, true), "/run/pg/.s.PGSQL.5432");
+        assert_eq!(told(Some("/run/gunicorn.sock"), None, true, true), "client of /run/gunicorn.sock");
+        assert_eq!(told(Some("/run/gunicorn.sock"), None, false, true), "/run/gunicorn.sock");
+        assert_eq!(told(None, None, true, true), "unix socket");
+        assert_eq!(told(Some("/dev/log"), None, false, false), "/dev/log");
     }
 
     #[test]

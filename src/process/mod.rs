@@ -1,10 +1,11 @@
 //! Facts about processes: who is there, who descends from whom, which one is gunicorn's master, may we read it.
 //!
-//! Everything here reads and parses `/proc`; nothing here stops, signals or samples a process. The one act is
-//! [`privilege`], which changes what *this* process may do.
+//! Everything here reads and parses `/proc`; nothing here stops, signals or samples a process. There are two acts:
+//! [`privilege`] changes what *this* process may do, and [`duplicate`] holds a socket of another one for a moment.
 
 pub mod access;
 pub mod cpu;
+mod duplicate;
 pub mod facts;
 pub mod find;
 pub mod gunicorn;
@@ -12,6 +13,7 @@ pub mod image;
 pub mod listening;
 pub mod open_files;
 pub mod privilege;
+mod socket_tables;
 mod sockets;
 pub mod tree;
 

@@ -1,204 +1,323 @@
-//! Which address a socket is connected to, by its inode, from the kernel's tables of sockets.
+//! The sockets of one process, by their inodes: what each is connected to.
 //!
-//! The tables belong to a network namespace, and a tree of workers shares one. Reading a table of TCP takes 5 to 10 ms on a
-//! machine with much memory, however few sockets there are, since the kernel goes through all places of its hash table
-//! (`tcp_seek_last_pos` in `net/ipv4/tcp_ipv4.c`). So what was read is shared by all who ask in this process, which is the one reason
-//! for a `static` here: it holds facts of the kernel, the same for whoever asks. Each table is read for a thousandth of the time
-//! at most, and ever more rarely while nothing is found there but clients, whose sockets come and go.
+//! A socket that is not known yet is asked itself, through a duplicate ([`duplicate`]). Where that is refused, and of a connection that
+//! is still on its way (a socket tells its peer when it is connected), the tables of the kernel are waited for ([`socket_tables`]).
+//! What is found is kept for as long as it cannot change. Numbers and links are not known here.
+//!
+//! Clients of a server come from ever new ports, so they are told by the address that they came to, which must be that of a socket
+//! which listens. It is one that the process itself holds or held: a worker of gunicorn inherits those of its master, so
+//! they are there when the process is opened. That is exact where a table is not (another process may listen on the port that an outgoing
+//! connection has), and needs no table. Sockets that come to listen later are met while new connections are: some numbers are looked
+//! through then, a thousandth of the time at most.
+//!
+//! [`duplicate`]: super::duplicate
+//! [`socket_tables`]: super::socket_tables
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::HashMap;
+use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use procfs::net::{TcpNetEntries, TcpNetEntry, TcpState, UdpNetEntries, UnixNetEntries};
-use procfs::{FromBufRead, FromBufReadSI, current_system_info};
-
-use super::open_files::start;
+use super::duplicate::{Ends, Process, Refused, Socket};
+use super::open_files::{Target, link};
+use super::socket_tables;
 use crate::clock::{Clock, Moment};
 
-/// Network namespaces whose tables are kept.
-const MOST_NAMESPACES: usize = 64;
-/// Sockets that are kept of a table.
-const MOST_SOCKETS: usize = 16 << 10;
-/// So many times as long as the last read took, a table is not read again; and the bounds of that.
+/// Sockets that are known at a time.
+const MOST_SOCKETS: usize = 1024;
+/// For how long a socket is taken to be as it was, if it can be connected to something else.
+const FRESH: Duration = Duration::from_millis(250);
+/// Addresses on which a process listens.
+const MOST_LISTENERS: usize = 64;
+/// Numbers among which what listens is looked for.
+const MOST_NUMBERS: i32 = 1024;
+/// So many of these in one go: 20 to 60 µs.
+const NUMBERS_IN_ONE_GO: i32 = 16;
+/// So many times as long as it took, they are not looked through again; and at least that long.
 const REST: u32 = 1000;
-const SHORTEST_REST: Duration = Duration::from_millis(10);
-const LONGEST_REST: Duration = Duration::from_secs(60);
-/// By so much that grows, at most, while reading is in vain.
-const MOST_PATIENCE: u32 = 64;
-/// As much of a table is read: some 50 000 sockets.
-const LONGEST_TABLE: u64 = 8 << 20;
+const SHORTEST_REST: Duration = Duration::from_millis(50);
 
 /// What a server's end of a connection is called before the server's address.
-const CLIENT: &str = "client of ";
+pub(super) const CLIENT: &str = "client of ";
+/// A unix socket without a path.
+pub(super) const UNNAMED: &str = "unix socket";
 
-/// The tables in `/proc/PID/net`, in the order in which a socket is looked for.
-const TABLES: [&str; 5] = ["tcp", "tcp6", "udp", "udp6", "unix"];
-
-static NAMESPACES: LazyLock<Mutex<Namespaces>> =
-    LazyLock::new(|| Mutex::new(Namespaces { clock: Clock::start(), known: HashMap::new() }));
-
-/// The peer of a socket of a process, such as `127.0.0.1:5432`, `client of 0.0.0.0:8000` or `unix socket`; of a socket that listens, its
-/// own address. `None` when no table shows it, or when it may not be read again yet.
-pub(super) fn peer(pid: i32, inode: u64) -> Option<String> {
-    let namespace = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
-    let mut namespaces = NAMESPACES.lock().unwrap_or_else(PoisonError::into_inner);
-    namespaces.peer(namespace, pid, inode)
+/// The sockets of one process.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pid: i32,
+    process: Result<Process, Refused>,
+    /// By inode.
+    known: HashMap<u64, Known>,
+    listeners: Vec<SocketAddr>,
+    /// Where to look for more that listen, and when.
+    next: (i32, Moment),
+    clock: Clock,
 }
 
 #[derive(Debug)]
-struct Namespaces {
-    clock: Clock,
-    known: HashMap<PathBuf, [Table; TABLES.len()]>,
+struct Known {
+    what: String,
+    /// For ever, if there is none.
+    until: Option<Moment>,
 }
 
-/// What was read of a table.
-#[derive(Debug, Default)]
-struct Table {
-    /// By inode.
-    rows: HashMap<u64, String>,
-    /// When it may be read again.
-    next: Moment,
-    /// Doubles with each read that was in vain.
-    patience: u32,
+/// What is still to be done about a socket that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    ToTables,
 }
 
-impl Namespaces {
-    fn peer(&mut self, namespace: PathBuf, pid: i32, inode: u64) -> Option<String> {
-        if self.known.len() >= MOST_NAMESPACES && !self.known.contains_key(&namespace) {
+impl Sockets {
+    /// Of this process, whose sockets are looked through: takes 0.1 to 3 ms, and up to 20 ms where the tables must be read.
+    pub(super) fn of(pid: i32, clock: Clock) -> Self {
+        let process = Process::open(pid);
+        let mut sockets =
+            Self { pid, process, known: HashMap::new(), listeners: Vec::new(), next: (0, Moment::default()), clock };
+        sockets.look_at_all();
+        sockets
+    }
+
+    /// What a socket is connected to, such as `127.0.0.1:5432`, `client of 0.0.0.0:8000` or `unix socket`; of one that listens, its own
+    /// address. `None` when that is not known, or not yet.
+    pub(super) fn peer(&mut self, number: i32, inode: u64) -> Option<&str> {
+        let now = self.clock.now();
+        let stays = self.known.get(&inode).is_some_and(|known| known.until.is_none_or(|until| now < until));
+        if !stays {
+            self.known.remove(&inode);
+            if now >= self.next.1 {
+                self.look_at_some(now);
+            }
+            if self.ask(number, inode) == Left::ToTables {
+                self.take_from_tables(inode);
+            }
+        }
+        self.known.get(&inode).map(|known| known.what.as_str())
+    }
+
+    /// Makes a socket known, if it tells what it is.
+    fn ask(&mut self, number: i32, inode: u64) -> Left {
+        let Ok(process) = &self.process else {
+            return Left::ToTables;
+        };
+        // Another one may have the number by now.
+        let Some(socket) = process.socket(number).filter(|socket| socket.inode == inode) else {
+            return Left::Nothing;
+        };
+        if let (true, Ends::Inet { local, .. }) = (socket.listens, &socket.ends) {
+            self.listen(*local);
+        }
+        let Some(what) = told(&socket, &self.listeners) else {
+            return Left::ToTables;
+        };
+        let until = (!lasts(&socket)).then(|| self.clock.now() + FRESH);
+        self.keep(inode, Known { what, until });
+        Left::Nothing
+    }
+
+    /// Tables are a while old, and the socket may be connected a moment later.
+    fn take_from_tables(&mut self, inode: u64) {
+        if let Some(what) = socket_tables::peer(self.pid, inode) {
+            let until = Some(self.clock.now() + FRESH);
+            self.keep(inode, Known { what, until });
+        }
+    }
+
+    fn keep(&mut self, inode: u64, known: Known) {
+        if self.known.len() >= MOST_SOCKETS {
             self.known.clear();
         }
-        let tables = self.known.entry(namespace).or_default();
-        if let Some(known) = tables.iter().find_map(|table| table.rows.get(&inode)) {
-            return Some(known.clone());
-        }
-        for (table, name) in tables.iter_mut().zip(TABLES) {
-            let begun = self.clock.now();
-            if begun < table.next {
-                continue;
-            }
-            table.read(pid, name, inode);
-            let ended = self.clock.now();
-            let found = table.rows.get(&inode).cloned();
-            let in_vain = found.as_ref().is_none_or(|found| found.starts_with(CLIENT));
-            table.patience = if in_vain { (table.patience * 2).clamp(1, MOST_PATIENCE) } else { 1 };
-            let rest = ended.since(begun).saturating_mul(REST).saturating_mul(table.patience);
-            table.next = ended + rest.clamp(SHORTEST_REST, LONGEST_REST);
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
+        self.known.insert(inode, known);
     }
-}
 
-impl Table {
-    fn read(&mut self, pid: i32, name: &str, wanted: u64) {
-        self.rows.clear();
-        let Some(text) = lines(pid, name) else {
+    fn listen(&mut self, address: SocketAddr) {
+        if !self.listeners.contains(&address) {
+            if self.listeners.len() >= MOST_LISTENERS {
+                self.listeners.remove(0);
+            }
+            self.listeners.push(address);
+            // Its clients were told by their own addresses until now.
+            self.known.clear();
+        }
+    }
+
+    /// A first look at everything: what listens, what is on its way, and the tables if they are needed.
+    fn look_at_all(&mut self) {
+        let directory = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        let numbers = directory.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let numbers: Vec<i32> = numbers.take(MOST_NUMBERS.cast_unsigned() as usize).collect();
+        for number in numbers {
+            if let Some((inode, Left::ToTables)) = self.look_at(number) {
+                self.take_from_tables(inode);
+            }
+        }
+        socket_tables::read_wanted();
+    }
+
+    /// Looks for sockets that have come to listen.
+    fn look_at_some(&mut self, begun: Moment) {
+        if self.process.is_err() {
             return;
-        };
-        for (inode, peer) in parse(name, &text) {
-            // Sockets without a process have no inode.
-            if inode != 0 && (inode == wanted || self.rows.len() < MOST_SOCKETS) {
-                self.rows.insert(inode, peer);
-            }
+        }
+        let first = self.next.0;
+        for number in first..first + NUMBERS_IN_ONE_GO {
+            self.look_at(number);
+        }
+        let ended = self.clock.now();
+        let rest = ended.since(begun).saturating_mul(REST).max(SHORTEST_REST);
+        self.next = ((first + NUMBERS_IN_ONE_GO) % MOST_NUMBERS, ended + rest);
+    }
+
+    /// Asks the socket that has this number, unless it is known.
+    fn look_at(&mut self, number: i32) -> Option<(u64, Left)> {
+        match link(self.pid, number)? {
+            Target::Socket(inode) if !self.known.contains_key(&inode) => Some((inode, self.ask(number, inode))),
+            _ => None,
         }
     }
 }
 
-/// The whole lines of a table.
-fn lines(pid: i32, name: &str) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = File::open(format!("/proc/{pid}/net/{name}")).ok()?;
-    file.take(LONGEST_TABLE).read_to_end(&mut text).ok()?;
-    let end = text.iter().rposition(|byte| *byte == b'\n')?;
-    text.truncate(end);
-    Some(text)
+/// What a socket is connected to; `None` while it is on its way, and does not tell yet.
+fn told(socket: &Socket, listeners: &[SocketAddr]) -> Option<String> {
+    let unnamed = || UNNAMED.to_owned();
+    Some(match (&socket.ends, socket.stream) {
+        (Ends::Inet { local, .. }, _) if socket.listens => local.to_string(),
+        (Ends::Inet { local, peer: Some(_) }, true) if is_served(*local, listeners) => format!("{CLIENT}{local}"),
+        (Ends::Inet { peer: Some(peer), .. }, _) => peer.to_string(),
+        (Ends::Inet { peer: None, .. }, true) => return None,
+        (Ends::Inet { peer: None, .. }, false) => "udp socket".into(),
+        (Ends::Unix { peer: Some(peer), .. }, _) => peer.clone(),
+        // A client has no name unless it gives itself one, and a server's end has the name of the socket that listens.
+        (Ends::Unix { local: Some(local), connected: true, .. }, true) => format!("{CLIENT}{local}"),
+        (Ends::Unix { local, .. }, _) => local.clone().unwrap_or_else(unnamed),
+        (Ends::Other, _) => "socket".into(),
+    })
 }
 
-/// Each socket of a table with its peer; none where the table is not as it should be.
-fn parse(name: &str, text: &[u8]) -> Vec<(u64, String)> {
-    let system = current_system_info();
-    match name {
-        "unix" => {
-            let rows = UnixNetEntries::from_buf_read(text).map(|entries| entries.0).unwrap_or_default();
-            let named = rows.into_iter().map(|row| (row.inode, row.path.map(|path| start(&path.to_string_lossy()))));
-            named.map(|(inode, path)| (inode, path.unwrap_or_else(|| "unix socket".into()))).collect()
-        }
-        "udp" | "udp6" => {
-            let rows = UdpNetEntries::from_buf_read(text, system).map(|entries| entries.0).unwrap_or_default();
-            let connected = rows.into_iter().filter(|row| row.remote_address.port() != 0);
-            connected.map(|row| (row.inode, plain(row.remote_address).to_string())).collect()
-        }
-        _ => of_tcp(&TcpNetEntries::from_buf_read(text, system).map(|entries| entries.0).unwrap_or_default()),
-    }
+fn is_served(local: SocketAddr, listeners: &[SocketAddr]) -> bool {
+    let takes = |bound: &SocketAddr| bound.ip().is_unspecified() || bound.ip() == local.ip();
+    listeners.iter().any(|bound| bound.port() == local.port() && takes(bound))
 }
 
-/// Clients of a server come from ever new ports, so they are told by the address that they came to.
-fn of_tcp(table: &[TcpNetEntry]) -> Vec<(u64, String)> {
-    let listens = |entry: &&TcpNetEntry| entry.state == TcpState::Listen;
-    let served: HashSet<u16> = table.iter().filter(listens).map(|entry| entry.local_address.port()).collect();
-    let told = |entry: &TcpNetEntry| {
-        let local = plain(entry.local_address);
-        match entry.state {
-            TcpState::Listen => local.to_string(),
-            _ if served.contains(&local.port()) => format!("{CLIENT}{local}"),
-            _ => plain(entry.remote_address).to_string(),
-        }
-    };
-    table.iter().map(|entry| (entry.inode, told(entry))).collect()
-}
-
-/// IPv4 that comes through an IPv6 socket, as IPv4.
-fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+/// Whether a socket is connected to what it is for as long as it lives.
+fn lasts(socket: &Socket) -> bool {
+    let connected = matches!(socket.ends, Ends::Inet { peer: Some(_), .. } | Ends::Unix { connected: true, .. });
+    socket.stream && (socket.listens || connected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
 
-    /// Rows as the kernel writes them (`get_tcp4_sock`, `get_tcp6_sock`).
-    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 502 1 0 100 0 0 10 0
-   1: 0100007F:1F40 0100007F:D2A4 01 00000000:00000000 00:00000000 00000000  1000        0 503 1 0 20 4 30 10 -1
-   2: 0100007F:D2A4 0100007F:1538 02 00000000:00000000 00:00000000 00000000  1000        0 504 1 0 20 4 30 10 -1
-   3: 0000000000000000FFFF00000100007F:D2A5 0000000000000000FFFF00000100007F:1538 01 00000000:00000000 00:00000000 00000000 0 0 505 1 0 20
-";
+    fn own() -> Sockets {
+        Sockets::of(i32::try_from(std::process::id()).expect("pids fit"), Clock::start())
+    }
+
+    fn inode(socket: &impl AsRawFd) -> u64 {
+        let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
+        fs::metadata(path).expect("it is open").ino()
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    fn inet(local: &str, peer: Option<&str>, stream: bool) -> Socket {
+        let ends = Ends::Inet { local: address(local), peer: peer.map(address) };
+        Socket { inode: 7, stream, listens: false, ends }
+    }
 
     #[test]
     fn a_peer_is_an_address_or_a_client_of_ours() {
-        let peers: HashMap<u64, String> = parse("tcp", TCP.as_bytes()).into_iter().collect();
-        let of = |inode| peers.get(&inode).map(String::as_str);
-        assert_eq!(of(502), Some("127.0.0.1:8000"));
-        assert_eq!(of(503), Some("client of 127.0.0.1:8000"));
-        // On its way to be connected, and through a socket for both versions of IP.
-        assert_eq!((of(504), of(505)), (Some("127.0.0.1:5432"), Some("127.0.0.1:5432")));
+        let listeners = [address("127.0.0.1:8000"), address("[::]:8001")];
+        let told = |local, peer, stream| told(&inet(local, peer, stream), &listeners);
+        let is = |what: &str| Some(what.to_owned());
+        let peer = Some("10.0.0.5:5432");
+        assert_eq!(told("127.0.0.1:40000", peer, true), is("10.0.0.5:5432"));
+        assert_eq!(told("127.0.0.1:8000", peer, true), is("client of 127.0.0.1:8000"));
+        // The port of another address, or of another protocol.
+        assert_eq!(told("10.0.0.1:8000", peer, true), is("10.0.0.5:5432"));
+        assert_eq!(told("127.0.0.1:8000", peer, false), is("10.0.0.5:5432"));
+        assert_eq!(told("10.0.0.1:8001", peer, true), is("client of 10.0.0.1:8001"));
+        assert_eq!(told("0.0.0.0:0", None, true), None);
+        assert_eq!(told("0.0.0.0:0", None, false), is("udp socket"));
     }
 
     #[test]
     fn a_unix_socket_has_a_path_or_none() {
-        let table = "Num       RefCount Protocol Flags    Type St Inode Path
-0: 00000002 00000000 00010000 0001 01 21 /run/pg/.s.PGSQL.5432
-0: 00000003 00000000 00000000 0001 03 22
-0: 00000003 00000000 00000000 0001 03 23 @bus";
-        let peers: Vec<(u64, String)> = parse("unix", table.as_bytes());
-        let names = ["/run/pg/.s.PGSQL.5432", "unix socket", "@bus"];
-        assert_eq!(peers, [21, 22, 23].into_iter().zip(names.map(String::from)).collect::<Vec<_>>());
+        let told = |local: Option<&str>, peer: Option<&str>, connected, stream| {
+            let ends = Ends::Unix { local: local.map(String::from), peer: peer.map(String::from), connected };
+            told(&Socket { inode: 7, stream, listens: false, ends }, &[]).expect("it has a name")
+        };
+        assert_eq!(told(None, Some("/run/pg/.s.PGSQL.5432"), true, true), "/run/pg/.s.PGSQL.5432");
+        assert_eq!(told(Some("/run/gunicorn.sock"), None, true, true), "client of /run/gunicorn.sock");
+        assert_eq!(told(Some("/run/gunicorn.sock"), None, false, true), "/run/gunicorn.sock");
+        assert_eq!(told(None, None, true, true), "unix socket");
+        assert_eq!(told(Some("/dev/log"), None, false, false), "/dev/log");
     }
 
     #[test]
-    fn nonsense_is_no_table() {
-        for name in TABLES {
-            assert!(parse(name, b"header\nnonsense").is_empty(), "{name}");
-            assert!(parse(name, b"").is_empty(), "{name}");
+    fn what_can_be_connected_anew_is_asked_again() {
+        assert!(lasts(&inet("127.0.0.1:40000", Some("10.0.0.5:5432"), true)));
+        assert!(!lasts(&inet("127.0.0.1:40000", Some("10.0.0.5:53"), false)));
+        assert!(!lasts(&inet("127.0.0.1:40000", None, true)));
+    }
+
+    #[test]
+    fn a_known_socket_is_not_asked_again_and_a_number_is_not_trusted() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let peer = listener.local_addr().expect("bound").to_string();
+        let mut sockets = own();
+        // Other tests listen too.
+        sockets.next.1 = sockets.clock.now() + Duration::from_secs(3600);
+        let client = TcpStream::connect(&peer).expect("it listens");
+        let (number, inode) = (client.as_raw_fd(), inode(&client));
+        assert_eq!(sockets.peer(number, inode + 1), None, "another one has the number");
+        assert_eq!(sockets.peer(number, inode), Some(peer.as_str()));
+        drop(client);
+        assert_eq!(sockets.peer(-1, inode), Some(peer.as_str()));
+        let null = File::open("/dev/null").expect("it is there");
+        assert_eq!(sockets.peer(null.as_raw_fd(), 7), None);
+    }
+
+    #[test]
+    fn what_listens_later_is_found_after_a_while() {
+        let mut sockets = own();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let _client = TcpStream::connect(address).expect("it listens");
+        let (server, from) = listener.accept().expect("a client");
+        let (number, inode) = (server.as_raw_fd(), inode(&server));
+        sockets.next = (MOST_NUMBERS, sockets.clock.now() + Duration::from_secs(3600));
+        assert_eq!(sockets.peer(number, inode), Some(from.to_string().as_str()));
+        sockets.next = (listener.as_raw_fd(), Moment::default());
+        assert_eq!(sockets.peer(-1, 7), None, "and what listens is met on the way");
+        assert_eq!(sockets.peer(number, inode), Some(format!("client of {address}").as_str()));
+    }
+
+    #[test]
+    fn without_duplicates_it_is_left_to_the_tables() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let mut sockets = own();
+        assert_eq!(sockets.ask(client.as_raw_fd(), inode(&client)), Left::Nothing);
+        sockets.process = Err(Refused);
+        assert_eq!(sockets.ask(client.as_raw_fd(), inode(&client)), Left::ToTables);
+    }
+
+    #[test]
+    fn memory_has_an_end() {
+        let mut sockets = own();
+        for number in 0..5000_u16 {
+            sockets.listen(SocketAddr::from(([127, 0, 0, 1], number)));
+            sockets.keep(number.into(), Known { what: String::new(), until: None });
         }
-        assert_eq!(lines(i32::MAX, "tcp"), None);
-        assert_eq!(peer(i32::MAX, 7), None);
+        assert_eq!(sockets.listeners.len(), MOST_LISTENERS);
+        assert!(sockets.known.len() <= MOST_SOCKETS);
     }
 }

@@ -17,7 +17,7 @@ use super::{PATIENCE, StartError};
 use crate::clock::Moment;
 use crate::interned::Id;
 use crate::process::tree::{Change, Member, ProcessTree};
-use crate::process::{ProcessId, Role, cpu};
+use crate::process::{ProcessId, Role, cpu, open_files};
 use crate::recording::{CpuReading, Process, ProcessNumber, ThreadStack};
 use crate::stack::request::proven_role;
 use crate::stack::{AttachError, Names, Reader};
@@ -178,6 +178,7 @@ impl Watch {
             }
         }
         self.look_for_names();
+        open_files::read_wanted_tables();
         self.settle_roles();
         if now >= self.cpu_due {
             self.cpu_due = now + CPU_TURN;

@@ -9,9 +9,13 @@ use pyperf::stack::{self, By, Line, Options, Reader};
 use pyperf::stop::Stop;
 use serde_json::Value;
 
+use crate::support::environment::{Environment, Packages};
+use crate::support::gunicorn::Gunicorn;
 use crate::support::namespace::Namespace;
 use crate::support::pyperf::Pyperf;
 use crate::support::python::Python;
+use crate::support::recording;
+use crate::support::sampling::Sampling;
 use crate::support::say;
 use crate::support::script::Script;
 use crate::support::wait::{self, PATIENCE};
@@ -40,6 +44,41 @@ fn what_a_request_in_a_container_waits_for_is_told_from_the_host() {
         let (_script, pid) = Script::start_inside(&namespace, &python, "waits.py");
         assert_waits(pid, &[], &format!("Python {python} inside"));
     }
+}
+
+#[test]
+fn a_connection_for_one_request_is_told_by_its_peer() {
+    let gunicorn =
+        Gunicorn::of(&Environment::new(&Python::default(), Packages::Web)).application("backends:application").start();
+    let backend = gunicorn.get("/");
+    let sampling = Sampling::with(gunicorn.pid(), ["--mode", "wait"]);
+    sampling.wait_for(gunicorn.workers()[0]);
+    // Of all samples in these calls of the view, whatever they are said to be on.
+    let count = |which: &str| {
+        format!(
+            "WITH RECURSIVE inside(id) AS (
+                SELECT stack.id FROM stack JOIN frame ON frame.id = frame WHERE function = 'ask_backend'
+                UNION SELECT stack.id FROM stack JOIN inside ON caller = inside.id
+             )
+             SELECT count(*) FROM sample JOIN wait ON wait.id = wait
+             WHERE stack IN inside AND call IN ('recv', 'poll') AND {which}"
+        )
+    };
+    let recording = sampling.recording();
+    let enough = wait::within(3 * PATIENCE, || {
+        assert_eq!(gunicorn.get("/"), backend);
+        recording::ask(&recording, &count("1")).filter(|samples| *samples >= 200)
+    });
+    assert!(enough.is_some(), "too few samples");
+    let all = recording::ask(&recording, &count("1")).expect("it is there");
+    for call in ["recv", "poll"] {
+        let some = recording::ask(&recording, &count(&format!("call = '{call}'"))).expect("it is there");
+        assert!(some * 10 > all, "{call}: {some} of {all}");
+    }
+    let told = recording::ask(&recording, &count(&format!("what = '{backend}'"))).expect("it is there");
+    let told_otherwise = recording::ask(&recording, &count(&format!("what != '{backend}'"))).expect("it is there");
+    sampling.finish();
+    assert!(told * 10 >= all * 9 && told_otherwise == 0, "{told} of {all}, otherwise {told_otherwise}");
 }
 
 #[test]

@@ -88,7 +88,12 @@ impl ThreadStates {
     /// clock is late by up to a tick. A clock that stood still means that no thread has run since, unless one began
     /// within the last tick and is at it still.
     pub(super) fn begin(&mut self) -> Option<Duration> {
-        self.charge.begin()
+        let used = self.charge.begin();
+        // Whoever sleeps now, and has not run, sleeps where it did, and on the same file.
+        if used != Some(Duration::ZERO) {
+            self.waits.may_have_changed();
+        }
+        used
     }
 
     /// To be called with all threads of a read: shares the CPU time out among those that were running.

@@ -8,7 +8,7 @@
 //! which listens. It is one that the process itself holds or held: a worker of gunicorn inherits those of its master, so
 //! they are there when the process is opened. That is exact where a table is not (another process may listen on the port that an outgoing
 //! connection has), and needs no table. Sockets that come to listen later are met while new connections are: some numbers are looked
-//! through then, a thousandth of the time at most.
+//! through then, a ten-thousandth of the time at most.
 //!
 //! [`duplicate`]: super::duplicate
 //! [`socket_tables`]: super::socket_tables
@@ -34,7 +34,7 @@ const MOST_NUMBERS: i32 = 1024;
 /// So many of these in one go: 20 to 60 µs.
 const NUMBERS_IN_ONE_GO: i32 = 16;
 /// So many times as long as it took, they are not looked through again; and at least that long.
-const REST: u32 = 1000;
+const REST: u32 = 10_000;
 const SHORTEST_REST: Duration = Duration::from_millis(50);
 
 /// What a server's end of a connection is called before the server's address.
@@ -148,7 +148,9 @@ impl Sockets {
         let numbers = directory.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let numbers: Vec<i32> = numbers.take(MOST_NUMBERS.cast_unsigned() as usize).collect();
         for number in numbers {
-            if let Some((inode, Left::ToTables)) = self.look_at(number) {
+            if let Some(target) = link(self.pid, number)
+                && let Some((inode, Left::ToTables)) = self.look_at(number, &target)
+            {
                 self.take_from_tables(inode);
             }
         }
@@ -161,17 +163,22 @@ impl Sockets {
             return;
         }
         let first = self.next.0;
+        let mut next = 0;
         for number in first..first + NUMBERS_IN_ONE_GO {
-            self.look_at(number);
+            if let Some(target) = link(self.pid, number) {
+                self.look_at(number, &target);
+                // The lowest free number is given first, so where none is taken there are hardly any beyond.
+                next = (first + NUMBERS_IN_ONE_GO) % MOST_NUMBERS;
+            }
         }
         let ended = self.clock.now();
         let rest = ended.since(begun).saturating_mul(REST).max(SHORTEST_REST);
-        self.next = ((first + NUMBERS_IN_ONE_GO) % MOST_NUMBERS, ended + rest);
+        self.next = (next, ended + rest);
     }
 
     /// Asks the socket that has this number, unless it is known.
-    fn look_at(&mut self, number: i32) -> Option<(u64, Left)> {
-        match link(self.pid, number)? {
+    fn look_at(&mut self, number: i32, target: &Target) -> Option<(u64, Left)> {
+        match *target {
             Target::Socket(inode) if !self.known.contains_key(&inode) => Some((inode, self.ask(number, inode))),
             _ => None,
         }

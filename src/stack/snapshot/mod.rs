@@ -213,10 +213,14 @@ impl SnapshotReader {
     fn sample(&mut self) -> Result<Vec<ThreadStack>, ReadError> {
         // In this order: whoever sleeps now and has used no CPU time until after that look is where it was.
         let asleep = self.look();
-        let used = self.kernel.begin();
+        let stood = if asleep {
+            self.kernel.begin() == Some(Duration::ZERO)
+        } else {
+            self.kernel.begin_at_work();
+            false
+        };
         self.threads.tally.samples += 1;
-        let stands = self.whole && asleep && used == Some(Duration::ZERO);
-        if !stands {
+        if !(self.whole && stood) {
             self.whole = false;
             self.take()?;
         }

@@ -9,17 +9,20 @@
 //! only when the thread leaves its core, and at ticks, 1 to 10 ms apart.
 //!
 //! What one looks at changes by it: on a machine without an idle core pyperf itself takes the core of a thread that it looks at.
-//! So the thread's own time on cores has the last word: while it used more than the looks that found it on one stand for, it
-//! counts as on a core. In the long run its share is that of its CPU time, also on a machine with one core.
+//! So the thread's own time on cores has the last word: while it used more than the looks that found it on one stand for (each of
+//! them for the time since the look before), it counts as on a core. In the long run its share is that of its CPU time, also on a
+//! machine with one core.
 //!
 //! `status` is dear (8 µs; `schedstat` is 1), so it is read only while there is reason to think that the thread lacks a core: it had
 //! to wait for one for more than a fiftieth of the time since it was last looked at, or its time stands still; and then 20
-//! times a second at most. In between its time on cores alone decides.
+//! times a second at most. In between its time on cores alone decides. And as that moves at ticks, a thread that was looked at within the
+//! last 3 ms and has not slept since is not looked at again: it is where it was found.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use super::TICK;
 use crate::clock::Moment;
 
 /// A thread is looked at closely for so long after it lacked a core, and at first.
@@ -30,10 +33,8 @@ const COUNTED: Duration = Duration::from_millis(50);
 const LONGEST_GAP: Duration = Duration::from_millis(20);
 /// A thread on a core has its time counted within that, whatever the kernel's tick (10 ms at most).
 const TICKS: Duration = Duration::from_millis(25);
-/// One look, in the unit that time on a core is compared with looks in.
-const LOOK: i64 = 1000;
-/// By how many looks these may be ahead of the time on a core, before that is forgotten.
-const MOST_AHEAD: i64 = 20 * LOOK;
+/// By how many looks these may be ahead of the time on a core, or behind it, before that is forgotten.
+const MOST_AHEAD: i64 = 20;
 /// How often numbers that make no sense are read again, as they change while they are read.
 const TRIES: usize = 3;
 
@@ -42,13 +43,17 @@ const TRIES: usize = 3;
 pub(super) struct Core {
     files: Option<Files>,
     last: Times,
+    /// When its times were read.
     looked: Moment,
+    /// When it was last asked for, and the answer.
+    asked: Moment,
+    on: bool,
     /// When its time on a core was last seen to move.
     moved: Moment,
     wary_until: Moment,
     /// When its counts are to be looked at again, if it is doubtful.
     count_due: Moment,
-    /// Time on a core that no look stands for: the part of each time between two looks, less the looks that found it on a core.
+    /// Time on a core that no look stands for, in nanoseconds; below 0, looks that no time on a core stands for.
     unseen: i64,
     /// Whether it was asleep since.
     slept: bool,
@@ -79,6 +84,8 @@ impl Core {
             files,
             last: Times::default(),
             looked: Moment::default(),
+            asked: Moment::default(),
+            on: true,
             moved: Moment::default(),
             wary_until: Moment::default(),
             count_due: Moment::default(),
@@ -94,14 +101,18 @@ impl Core {
 
     /// Whether the thread, which is ready to run, is on a core; yes also where that cannot be told.
     pub(super) fn is_on(&mut self, now: Moment) -> bool {
+        let gap = now.since(std::mem::replace(&mut self.asked, now));
+        if !self.slept && now.since(self.looked) < TICK {
+            return self.weigh(self.on, Duration::ZERO, gap);
+        }
         let Some(times) = self.files.as_ref().and_then(Files::times) else {
             self.files = None;
             return true;
         };
         let before = std::mem::replace(&mut self.last, times);
-        let gap = now.since(std::mem::replace(&mut self.looked, now));
-        let found = !self.is_doubtful(before, gap) || now >= self.count_due && self.count();
-        self.weigh(found, times.on.saturating_sub(before.on), gap)
+        let pause = now.since(std::mem::replace(&mut self.looked, now));
+        let found = !self.is_doubtful(before, pause) || now >= self.count_due && self.count();
+        self.weigh(found, Duration::from_nanos(times.on.saturating_sub(before.on)), gap)
     }
 
     /// Whether the thread may lack a core, as far as its times tell.
@@ -131,20 +142,19 @@ impl Core {
         on.unwrap_or(true)
     }
 
-    /// Weighs what a look found against the time on a core since the last one.
-    fn weigh(&mut self, found: bool, used: u64, gap: Duration) -> bool {
+    /// Weighs what a look found against the time on a core that was used since the last one.
+    fn weigh(&mut self, found: bool, used: Duration, gap: Duration) -> bool {
         // What it did long ago, before it slept, says nothing about now; otherwise its time moves at ticks, by that of many looks.
-        let nanos = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let nanos = |length: Duration| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
         let slept = std::mem::take(&mut self.slept);
-        let gap = nanos(if slept { gap.min(LONGEST_GAP) } else { gap });
-        let (used, most) = if slept { (used.min(gap), LOOK) } else { (used.min(gap.max(nanos(TICKS))), MOST_AHEAD) };
-        let part = u128::from(used) * 1000 / u128::from(gap);
-        self.unseen = self.unseen.saturating_add(i64::try_from(part).unwrap_or(LOOK)).min(most);
-        let on = found || self.unseen >= LOOK / 2;
-        if on {
-            self.unseen = (self.unseen - LOOK).max(-MOST_AHEAD);
+        let gap = nanos(if slept { gap.min(LONGEST_GAP) } else { gap }).max(1);
+        let most = if slept { gap } else { gap.saturating_mul(MOST_AHEAD).max(nanos(TICKS)) };
+        self.unseen = self.unseen.saturating_add(nanos(used).min(most)).min(most);
+        self.on = found || self.unseen >= gap / 2;
+        if self.on {
+            self.unseen = self.unseen.saturating_sub(gap).max(-most);
         }
-        on
+        self.on
     }
 }
 
@@ -215,6 +225,8 @@ mod tests {
             files: None,
             last: Times::default(),
             looked: start,
+            asked: start,
+            on: true,
             moved: start,
             wary_until: start,
             count_due: start,
@@ -235,7 +247,7 @@ mod tests {
     fn share(used: u64, every: u64) -> f64 {
         let mut core = core();
         let gap = Duration::from_millis(10);
-        let on = (0..1000_u64).filter(|look| core.weigh(look % every == 0, used * 1_000_000, gap)).count();
+        let on = (0..1000_u64).filter(|look| core.weigh(look % every == 0, Duration::from_millis(used), gap)).count();
         f64::from(u32::try_from(on).expect("it is small")) / 1000.0
     }
 
@@ -246,7 +258,7 @@ mod tests {
         assert!(near(share(10, 2000), 1.0) && near(share(5, 2000), 0.5) && near(share(1, 2000), 0.1));
         // A clock that moves at ticks of 4 ms.
         let mut core = core();
-        let ticking = |look: u64| if look % 4 == 3 && look % 8 < 4 { 4_000_000 } else { 0 };
+        let ticking = |look: u64| Duration::from_millis(if look % 4 == 3 && look % 8 < 4 { 4 } else { 0 });
         let on = (0..8000).filter(|look| core.weigh(false, ticking(*look), Duration::from_millis(1))).count();
         assert!((3900..4100).contains(&on), "{on} of 8000");
         // One that takes nothing away.

@@ -24,7 +24,7 @@ use self::charge::Charge;
 use self::cores::Core;
 use self::kernel::{OsThreads, Said};
 use self::waits::Waits;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::recording::{State, ThreadStack, Wait};
 
 pub(super) use gil::futexes as futexes_of_gil;
@@ -55,6 +55,9 @@ pub(super) const fn decide(activity: Option<Activity>, serving: bool) -> State {
     }
 }
 
+/// While a thread is on a core its times move no faster than that: at the kernel's ticks (1 to 10 ms).
+const TICK: Duration = Duration::from_millis(3);
+
 /// The states of the threads of one process.
 #[derive(Debug)]
 pub(super) struct ThreadStates {
@@ -65,6 +68,8 @@ pub(super) struct ThreadStates {
     charge: Charge,
     /// Where the futexes of the GIL lie; empty when that is not known.
     gil: Range<u64>,
+    /// When the CPU clock was read.
+    begun: Moment,
     clock: Clock,
 }
 
@@ -77,6 +82,7 @@ impl ThreadStates {
             waits: Waits::of(pid, clock),
             charge: Charge::of(pid),
             gil,
+            begun: Moment::default(),
             clock,
         }
     }
@@ -88,12 +94,21 @@ impl ThreadStates {
     /// clock is late by up to a tick. A clock that stood still means that no thread has run since, unless one began
     /// within the last tick and is at it still.
     pub(super) fn begin(&mut self) -> Option<Duration> {
+        self.begun = self.clock.now();
         let used = self.charge.begin();
         // Whoever sleeps now, and has not run, sleeps where it did, and on the same file.
         if used != Some(Duration::ZERO) {
             self.waits.may_have_changed();
         }
         used
+    }
+
+    /// To be called in place of [`begin`](Self::begin) where a thread of the process is on a core or ready for one: reads the clock
+    /// only when it may have moved.
+    pub(super) fn begin_at_work(&mut self) {
+        if self.clock.now().since(self.begun) >= TICK {
+            self.begin();
+        }
     }
 
     /// To be called with all threads of a read: shares the CPU time out among those that were running.

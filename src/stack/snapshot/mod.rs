@@ -254,6 +254,11 @@ impl SnapshotReader {
                 return Err(ReadError::Unreadable("its stacks changed while they were read".into()));
             }
         };
+        // A program at fixed addresses (Debian's Pythons) that replaced itself has its threads where the old one had its own.
+        let is_new = |thread: &RawThread| !self.known.contains_key(&thread.who());
+        if taken.threads.iter().any(is_new) && !self.memory.is_current() {
+            return Err(ReadError::Gone);
+        }
         let now = self.clock.now();
         self.meet(&taken, now);
         self.keep(&taken, now);

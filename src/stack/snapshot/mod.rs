@@ -4,6 +4,9 @@
 //! sample is one batched read of foretold pieces ([`plan`]), twice in the same call, so that what changed meanwhile is seen
 //! ([`frames`]); functions, files and lines come from a cache ([`code_cache`]). CPython 3.11 and later, with a GIL, on
 //! x86-64; anything else is py-spy's.
+//!
+//! Tried against py-spy with 3.11.2 and .7, 3.12.1, 3.13.0 and .18, 3.14.10 and 3.15.2, the last two (Debian's) without and with
+//! their JIT. Builds without a GIL are refused by what their table of offsets says; none was at hand.
 
 mod check;
 mod code;

@@ -64,7 +64,10 @@ fn a_process_that_became_another_program_is_gone() {
         assert_eq!(steps.stands_at(), "exec");
         // Nothing of the old program is shown as if it were the new one's.
         assert!(matches!(reader.read(), Err(ReadError::Gone)), "Python {python}");
-        assert!(inherit(child, &reader).is_none(), "Python {python}: another program has other addresses");
+        // Its addresses are others, or else (Debian's Pythons, which are not position-independent) what stands there is its own.
+        if let Some(mut inherited) = inherit(child, &reader) {
+            same(&mut inherited, child, &format!("Python {python}, exec, as its parent's child"));
+        }
         let mut reader = wait::until("the new program's interpreter", PATIENCE, || attach(child, Line::Current).ok());
         same(&mut reader, child, &format!("Python {python}, exec"));
         steps.go_on();

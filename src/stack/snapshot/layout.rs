@@ -308,3 +308,82 @@ fn gil(offsets: &DebugOffsets, found: Found) -> Gil {
         _ => Gil::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERPRETER: u64 = 1 << 20;
+    const RUNTIME: u64 = 2 << 20;
+
+    /// The table of Debian's 3.14.10, from the flag of a free-threaded build on.
+    const V3_14_10: &[u64] = &[
+        0, 316_616, 784, 808, 225_864, 7280, 7272, 7344, 7360, 7408, 7688, 7672, 7680, 16, 7784, 0, 7800, 7792, 7992,
+        0, 832, 0, 8, 16, 72, 152, 160, 232, 32, 88, 8, 0, 56, 80, 74, 64, 0, 216, 112, 120, 128, 136, 68, 52, 96, 104,
+        208, 0, 16, 8, 416, 24, 88, 168, 40, 32, 16, 40, 24, 16, 200, 24, 40, 32, 48, 32, 40, 24, 16, 32, 16, 24, 40,
+        16, 32, 64, 32, 16, 40,
+    ];
+
+    /// That of its 3.15.2.
+    const V3_15_2: &[u64] = &[
+        0, 346_568, 912, 936, 226_240, 7272, 7264, 7336, 7352, 7400, 7592, 7576, 7584, 16, 7736, 0, 7752, 7744, 7944,
+        0, 888, 0, 8, 16, 72, 80, 88, 96, 176, 184, 256, 32, 36, 40, 136, 288, 0, 88, 8, 0, 56, 80, 74, 64, 0, 216,
+        112, 120, 128, 136, 68, 52, 96, 104, 208, 0, 16, 8, 424, 24, 88, 168, 32, 288, 944, 888, 40, 32, 16, 40, 24,
+        16, 200, 24, 40, 32, 48, 32, 40, 24, 16, 32, 16, 24, 40, 16, 32, 64, 32, 16, 40, 56,
+    ];
+
+    /// The layout that a process with this table is read with.
+    fn of(minor: u64, words: &[u64]) -> Result<Layout, NoLayout> {
+        let head = [u64::from_ne_bytes(*b"xdebugpy"), 3 << 24 | minor << 16 | 0xf0];
+        let table: Vec<u8> = head.iter().chain(words).flat_map(|word| word.to_ne_bytes()).collect();
+        let mut memory = Memory::made(Box::new(move |address, bytes| {
+            bytes.fill(0);
+            match address {
+                INTERPRETER => bytes[7400..7408].copy_from_slice(&RUNTIME.to_ne_bytes()),
+                _ => bytes.iter_mut().zip(&table).for_each(|(byte, known)| *byte = *known),
+            }
+            true
+        }));
+        Layout::of(&mut memory, Found { version: (3, minor), interpreter: INTERPRETER, gil: 64, inside: false })
+    }
+
+    #[test]
+    fn the_tables_of_real_pythons_are_understood() {
+        // The offsets are those of the structs in the headers of both versions.
+        for (minor, words, threads, deaths, kernel_id, chunk, state) in
+            [(14, V3_14_10, 7344, 7992, 160, 232, 32), (15, V3_15_2, 7336, 7944, 184, 256, 32)]
+        {
+            let layout = of(minor, words).expect("it is whole");
+            assert_eq!(layout.threads, INTERPRETER + threads, "3.{minor}");
+            assert_eq!(layout.generation, Some(INTERPRETER + deaths), "3.{minor}");
+            assert_eq!((layout.thread.kernel_id, layout.thread.chunk), (kernel_id, chunk), "3.{minor}");
+            assert!(matches!(layout.thread.current, CurrentFrame::Here(72)), "3.{minor}");
+            assert!(
+                matches!(layout.gil, Gil::State { address: 64, holder: 8, locked: 16 }),
+                "3.{minor}: {:?}",
+                layout.gil
+            );
+            let frame = layout.frame;
+            assert_eq!((frame.code, frame.previous, frame.instruction), (0, 8, 56), "3.{minor}");
+            assert_eq!((frame.owner, frame.length, frame.tagged), (74, 80, true), "3.{minor}");
+            assert_eq!((layout.code.lines, layout.code.instructions), (136, 208), "3.{minor}");
+            assert_eq!((layout.text.state, layout.text.compact, layout.text.bytes), (state, 56, 32), "3.{minor}");
+        }
+    }
+
+    #[test]
+    fn a_free_threaded_build_is_refused_as_such() {
+        for (minor, words) in [(14, V3_14_10), (15, V3_15_2)] {
+            let words = [&[1], &words[1..]].concat();
+            assert_eq!(of(minor, &words).err(), Some(NoLayout::FreeThreaded));
+        }
+    }
+
+    #[test]
+    fn a_field_outside_of_its_struct_is_refused() {
+        // The thread's id for the kernel is behind the end of the thread's state.
+        let mut words = V3_14_10.to_vec();
+        words[26] = words[20] - 4;
+        assert_eq!(of(14, &words).err(), Some(NoLayout::Offsets));
+    }
+}

@@ -1,4 +1,4 @@
-//! The Pythons of this machine: each `python3` on the path, and what pyenv has installed.
+//! The Pythons of this machine: each `python3` and `python3.N` on the path, and what pyenv has installed.
 //!
 //! The one file that looks at the session's environment variables. Of packages it knows nothing; see `environment`.
 
@@ -18,9 +18,9 @@ pub struct Python {
     version: [u16; 3],
 }
 
-/// Every one there is, in the order of preference: the path's order, then pyenv's.
+/// Every one there is, in the order of preference: each `python3` in the path's order, each `python3.N`, then pyenv's.
 static FOUND: LazyLock<Vec<Python>> = LazyLock::new(|| {
-    let programs = on_path().chain(in_pyenv());
+    let programs = on_path().chain(of_one_version_on_path()).chain(in_pyenv());
     programs.filter_map(|program| Python::ask(&program)).collect()
 });
 
@@ -83,12 +83,29 @@ impl fmt::Display for Python {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the Pythons are is said by the session")]
 fn on_path() -> impl Iterator<Item = PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let programs: Vec<PathBuf> =
-        env::split_paths(&path).map(|dir| dir.join("python3")).filter(|program| program.is_file()).collect();
-    programs.into_iter()
+    path().into_iter().map(|dir| dir.join("python3")).filter(|program| program.is_file())
+}
+
+/// Those that are called by their version, such as `python3.14`, as distributions have them beside their `python3`.
+fn of_one_version_on_path() -> impl Iterator<Item = PathBuf> {
+    path().into_iter().flat_map(|dir| {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut programs: Vec<PathBuf> = entries.filter(|program| is_of_one_version(program)).collect();
+        programs.sort();
+        programs
+    })
+}
+
+/// `python3.14`, and neither `python3.14-config` nor the free-threaded `python3.14t`.
+fn is_of_one_version(program: &Path) -> bool {
+    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.strip_prefix("python3.").is_some_and(|minor| minor.parse::<u16>().is_ok()) && program.is_file()
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the Pythons are is said by the session")]
+fn path() -> Vec<PathBuf> {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the Pythons are is said by the session")]

@@ -1,5 +1,6 @@
 //! `pyperf dump`: the stacks of this moment, of every worker.
 
+use super::sampling::tell_instead;
 use crate::cli::Dump;
 use crate::clock::Clock;
 use crate::problem::{Exit, Problem};
@@ -27,7 +28,7 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
     let mut failure = None;
     let python: Vec<ProcessId> = tree.members().filter(|member| member.facts.is_python()).map(|m| m.facts.id).collect();
     for id in python {
-        match read(id, wish.reading, clock) {
+        match read(ui, id, wish.reading, clock) {
             Ok((python, threads)) => {
                 if let Some(role) = proven_role(&threads) {
                     tree.set_role(id, role);
@@ -59,8 +60,11 @@ pub(super) fn run(wish: &Dump) -> Result<(), Problem> {
     Ok(())
 }
 
-fn read(id: ProcessId, options: Options, clock: Clock) -> Result<(String, Vec<ThreadStack>), String> {
+fn read(ui: Ui, id: ProcessId, options: Options, clock: Clock) -> Result<(String, Vec<ThreadStack>), String> {
     let mut reader = stack::open(id.pid, options, clock).map_err(|error| error.to_string())?;
+    if let Some(why) = &reader.instead {
+        tell_instead(ui, id, why);
+    }
     // The first read makes the threads known, so that the second can look at what each was doing before and after.
     let _ = reader.stacks.read();
     Ok((reader.python, reader.stacks.read().map_err(|error| error.to_string())?))

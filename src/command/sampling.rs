@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use crate::problem::{Exit, Problem};
-use crate::process::access;
 use crate::process::tree::{Follow, ProcessTree};
+use crate::process::{ProcessId, access};
 use crate::recording::{Mode, rate_reached};
 use crate::sampler::{self, Outcome, Sampler, StartError};
 use crate::stack::{Opening, Options};
@@ -58,6 +58,11 @@ pub(super) fn finish(sampler: Sampler) -> Result<Outcome, Problem> {
     sampler.finish().ok_or_else(|| Problem::new(Exit::Failed, "the recorder failed, and what it held is lost"))
 }
 
+/// Says that a process was read in another way than it should.
+pub(super) fn tell_instead(ui: Ui, id: ProcessId, why: &str) {
+    ui.note(&format!("process {id} was read by py-spy, as no snapshots can be taken of it: {why}"));
+}
+
 /// Says what the samples lack.
 pub(super) fn tell(ui: Ui, outcome: &Outcome, reason: Option<StopReason>) {
     if reason == Some(StopReason::TargetGone) {
@@ -67,7 +72,7 @@ pub(super) fn tell(ui: Ui, outcome: &Outcome, reason: Option<StopReason>) {
         ui.note(&format!("process {id} could not be read: {why}"));
     }
     for (id, why) in &outcome.instead {
-        ui.note(&format!("process {id} was read by py-spy, as no snapshots can be taken of it: {why}"));
+        tell_instead(ui, *id, why);
     }
     let asked = outcome.recording.run.rate;
     let reached = rate_reached(asked, outcome.recording.reads, &outcome.recording.losses);

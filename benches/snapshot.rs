@@ -105,6 +105,8 @@ struct Found {
     impossible: u64,
     failed: u64,
     cpu: Duration,
+    /// What an impossible one showed.
+    such_as: Option<String>,
 }
 
 /// Whether a function may be called from the one above it, by its name.
@@ -120,7 +122,7 @@ fn is_legal(above: &str, called: &Frame) -> bool {
 fn watch(reader: &mut dyn StackReader, samples: u64, pause: &Stop) -> Found {
     let mut found = Found::default();
     for _ in 0..samples {
-        let _ = pause.wait(Duration::from_micros(200));
+        let _ = pause.wait(Duration::from_micros(50));
         let before = cpu::used_here();
         let read = reader.read();
         found.cpu += cpu::used_here().saturating_sub(before);
@@ -133,8 +135,12 @@ fn watch(reader: &mut dyn StackReader, samples: u64, pause: &Stop) -> Found {
         found.failed += u64::from(!whole);
         // Between two of ours can be the standard library's, or a list's comprehension.
         let named: Vec<&Frame> = frames.iter().map(|frame| &***frame).filter(|frame| ours(frame)).collect();
-        let wrong = named.windows(2).any(|pair| !is_legal(&pair[0].function, pair[1]));
-        found.impossible += u64::from(whole && wrong);
+        let wrong = named.windows(2).find(|pair| !is_legal(&pair[0].function, pair[1])).filter(|_| whole);
+        found.impossible += u64::from(wrong.is_some());
+        if let Some(pair) = wrong {
+            let told = || pair.iter().map(|frame| format!("{}:{}", frame.function, frame.line)).collect::<Vec<_>>();
+            found.such_as.get_or_insert_with(|| told().join(" calls "));
+        }
     }
     found
 }
@@ -156,6 +162,9 @@ fn row(name: &str, samples: u64, found: &Found, effort: &str) {
         share(found.impossible),
         share(found.failed),
     );
+    if let Some(such_as) = &found.such_as {
+        println!("{:<44} {such_as}", "  such as");
+    }
 }
 
 fn main() {
@@ -197,7 +206,7 @@ fn main() {
                 each(effort.torn + effort.lost, before.torn + before.lost) * 100.0
             );
             row(&format!("{version} {name}, snapshots"), samples, &found, &told);
-            let samples = samples / 10;
+            let samples = (samples / 10).min(10_000);
             row(&format!("{version} {name}, py-spy"), samples, &watch(&mut spy(), samples, &pause), "");
         }
     }

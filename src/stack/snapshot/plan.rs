@@ -67,8 +67,9 @@ impl Plan {
         }
     }
 
-    /// Adds two copies to a batch, with the thread's state between them and what is on the C stack: the newest chunk is read just
-    /// before these and just after.
+    /// Adds two copies to a batch, with the thread's state between them and what is on the C stack. The newest chunk is read just
+    /// before these and just after. Generators come first and last: one that is the same in both copies did not run while the
+    /// chunks were read, so it is what called the frame that the later copy shows on it.
     pub(super) fn add_to(&mut self, batch: &mut Batch, layout: &Layout) {
         self.first = batch.len();
         self.heap.add_reversed_to(batch);
@@ -77,10 +78,10 @@ impl Plan {
         }
         self.state_at = batch.add(self.state, layout.thread.length);
         self.c_stack.add_to(batch);
-        self.heap.add_to(batch);
         for chunk in &self.chunks {
             batch.add(chunk.address, chunk.length);
         }
+        self.heap.add_to(batch);
         self.is_read = true;
     }
 
@@ -108,9 +109,9 @@ impl Plan {
         let (heap, chunks) = (self.heap.len(), self.chunks.len());
         let (first, later) = (self.first, self.state_at + 1 + self.c_stack.len());
         let same = |one, two| batch.piece(one).is_some_and(|one| Some(one) == batch.piece(two));
-        // They stand there in both orders, so that the newest chunk is next to the thread's state.
-        (0..heap).all(|place| same(first + place, later + heap - 1 - place))
-            && (0..chunks).all(|place| same(first + heap + place, later + heap + chunks - 1 - place))
+        // The second copy has them the other way round.
+        let all = heap + chunks;
+        (0..all).all(|place| same(first + place, later + all - 1 - place))
     }
 
     /// The thread's state as it was read.
@@ -122,8 +123,8 @@ impl Plan {
     /// and measures the newest chunk. `false` when the chunks are not what they were.
     pub(super) fn learn(&mut self, batch: &Batch, layout: &Layout, touched: &[usize]) -> bool {
         let (first, c_stack) = (self.first, self.state_at + 1);
-        let (heap, heaps) = (c_stack + self.c_stack.len(), self.heap.len());
-        let newest = heap + heaps;
+        let newest = c_stack + self.c_stack.len();
+        let (heap, heaps) = (newest + self.chunks.len(), self.heap.len());
         let places = |from: usize| touched.iter().filter_map(move |number| number.checked_sub(from));
         self.c_stack.learn(places(c_stack), |place| batch.piece(c_stack + place).is_some());
         self.heap.learn(places(heap), |place| {

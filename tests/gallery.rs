@@ -7,14 +7,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is drawn of every recording, and of those that have phases: the arguments, and the file.
-const RENDERED: &[(&[&str], &str)] = &[(&["-f", "flamegraph"], "profile.svg"), (&["-f", "collapsed"], "profile.txt")];
-const RENDERED_BY_PHASE: &[(&[&str], &str)] = &[
+/// What is drawn of the recording of a case: the arguments, and the file.
+type Rendered = &'static [(&'static [&'static str], &'static str)];
+
+/// Unless the case has something else to show.
+const PLAIN: Rendered = &[(&["-f", "flamegraph"], "profile.svg"), (&["-f", "collapsed"], "profile.txt")];
+const WITH_PHASES: Rendered = &[
     (&["-f", "flamegraph", "--by", "phase"], "profile.svg"),
     (&["-f", "flamegraph", "--phase", "Sustained max load"], "sustained.svg"),
     (&["--diff", "Warm up", "Sustained max load"], "grew.svg"),
     (&["--text"], "report.txt"),
 ];
+const WITH_STATES: Rendered = &[
+    (&["-f", "flamegraph", "--states"], "profile.svg"),
+    (&["-f", "collapsed", "--mode", "wait", "--by", "state"], "waits.txt"),
+];
+
+fn rendered(recording: &Path) -> Rendered {
+    match recording.parent().and_then(Path::file_name).and_then(|case| case.to_str()) {
+        Some("demo") => WITH_PHASES,
+        Some("waiting") => WITH_STATES,
+        _ => PLAIN,
+    }
+}
 
 fn recordings() -> Vec<PathBuf> {
     let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
@@ -27,8 +42,7 @@ fn every_case_is_what_pyperf_draws_today() {
     let recordings = recordings();
     assert!(!recordings.is_empty(), "the gallery is empty");
     for recording in recordings {
-        let has_phases = recording.parent().is_some_and(|case| case.ends_with("demo"));
-        for (arguments, name) in if has_phases { RENDERED_BY_PHASE } else { RENDERED } {
+        for (arguments, name) in rendered(&recording) {
             let mut pyperf = Command::new(env!("CARGO_BIN_EXE_pyperf"));
             // Times of day are those of one place, wherever the test runs; what goes to a file says nothing beside it.
             pyperf.arg("report").arg(&recording).args(*arguments).args(["-q", "-o", "-"]).env("TZ", "UTC");

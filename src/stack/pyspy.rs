@@ -140,9 +140,8 @@ impl PySpyReader {
         let activity = activity.or_else(|| self.threads.look(os_id?));
         let state = decide(activity, serving);
         let memory = &self.spy.process;
-        let wait = self
-            .threads
-            .wait(activity, state, |address, bytes| memory.read(usize::try_from(address).ok()?, bytes).ok());
+        let peek = |address, bytes: &mut [u8]| memory.read(usize::try_from(address).ok()?, bytes).ok();
+        let wait = self.threads.wait(os_id, activity, state, peek);
         ThreadStack {
             ident: trace.thread_id,
             os_id,

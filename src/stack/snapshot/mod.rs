@@ -313,7 +313,8 @@ impl SnapshotReader {
             return ThreadStack::default();
         };
         let state = decide(known.activity, known.shown.is_serving());
-        let wait = self.kernel.wait(known.activity, state, |address, bytes| self.memory.read(address, bytes));
+        let peek = |address, bytes: &mut [u8]| self.memory.read(address, bytes);
+        let wait = self.kernel.wait(known.outside, known.activity, state, peek);
         let (ident, _) = seen.who;
         ThreadStack {
             ident,

@@ -130,17 +130,19 @@ impl ThreadStates {
         Some(if for_gil { Activity::GilWait } else { Activity::Asleep(call) })
     }
 
-    /// What a thread waits for, if it waits; `peek` reads the memory of the process.
+    /// What a thread, by its id outside, waits for, if it waits; `peek` reads the memory of the process.
     pub(super) fn wait(
         &mut self,
+        tid: Option<i32>,
         activity: Option<Activity>,
         state: State,
         peek: impl FnOnce(u64, &mut [u8]) -> Option<()>,
     ) -> Option<Wait> {
-        match (state, activity?) {
-            (State::Waiting, Activity::Asleep(Some(call))) => Some(self.waits.of_call(call, peek)),
-            _ => None,
-        }
+        let (State::Waiting, Activity::Asleep(Some(call))) = (state, activity?) else {
+            return None;
+        };
+        let still = || tid.and_then(|tid| self.threads.look(tid)) == Some(Said::Asleep(Some(call)));
+        Some(self.waits.of_call(call, peek, still))
     }
 
     /// The id that a thread has for pyperf, from the id that it has for itself. `None` when there is no such thread.
@@ -184,10 +186,10 @@ mod tests {
         let mut states = ThreadStates::new(own, 0..0, Clock::start());
         let call = Call::parse(b"230 0x0 0x0 0x1 0x2 0x3 0x4 0x5 0x6\n");
         let asleep = Some(Activity::Asleep(call));
-        assert!(states.wait(asleep, State::Waiting, |_, _| None).is_some());
-        assert_eq!(states.wait(asleep, State::Idle, |_, _| None), None);
-        assert_eq!(states.wait(Some(Activity::Asleep(None)), State::Waiting, |_, _| None), None);
-        assert_eq!(states.wait(None, State::Waiting, |_, _| None), None);
+        assert!(states.wait(None, asleep, State::Waiting, |_, _| None).is_some());
+        assert_eq!(states.wait(None, asleep, State::Idle, |_, _| None), None);
+        assert_eq!(states.wait(None, Some(Activity::Asleep(None)), State::Waiting, |_, _| None), None);
+        assert_eq!(states.wait(None, None, State::Waiting, |_, _| None), None);
     }
 
     #[test]

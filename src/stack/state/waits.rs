@@ -31,12 +31,18 @@ impl Waits {
         self.files.may_have_changed();
     }
 
-    /// The wait that a call is; `peek` reads the memory of the process.
-    pub(super) fn of_call(&mut self, call: Call, peek: impl FnOnce(u64, &mut [u8]) -> Option<()>) -> Wait {
+    /// The wait that a call is; `peek` reads the memory of the process, and `still` says whether the thread is in that call still.
+    pub(super) fn of_call(
+        &mut self,
+        call: Call,
+        peek: impl FnOnce(u64, &mut [u8]) -> Option<()>,
+        still: impl FnOnce() -> bool,
+    ) -> Wait {
         let file = match call.about() {
             About::Nothing => None,
             About::File(number) => Some(number),
-            About::Polled(address) => polled(address, peek),
+            // Afterwards something else stands there.
+            About::Polled(address) => polled(address, peek).filter(|_| still()),
         };
         Wait { call: self.name(call), on: file.and_then(|number| self.files.what(number)) }
     }
@@ -75,36 +81,43 @@ mod tests {
     }
 
     #[test]
-    fn one_polled_socket_is_told_by_its_peer() {
+    fn one_polled_socket_is_told_by_its_peer_while_it_is_polled() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
         let socket = TcpStream::connect(address).expect("it listens");
-        let wait = own().of_call(call(libc::SYS_ppoll, 0x1000, 1), |address, bytes| {
-            assert_eq!(address, 0x1000);
-            bytes.copy_from_slice(&socket.as_raw_fd().to_ne_bytes());
-            Some(())
-        });
+        let told = |still| {
+            let peek = |address, bytes: &mut [u8]| {
+                assert_eq!(address, 0x1000);
+                bytes.copy_from_slice(&socket.as_raw_fd().to_ne_bytes());
+                Some(())
+            };
+            own().of_call(call(libc::SYS_ppoll, 0x1000, 1), peek, || still)
+        };
+        let wait = told(true);
         assert_eq!((&*wait.call, wait.on.as_deref()), ("poll", Some(address.to_string().as_str())));
+        assert_eq!(told(false).on, None);
     }
 
     #[test]
     fn memory_that_cannot_be_read_leaves_the_name() {
-        let wait = own().of_call(call(libc::SYS_ppoll, 0x1000, 1), |_, _| None);
+        let poll = call(libc::SYS_ppoll, 0x1000, 1);
+        let wait = own().of_call(poll, |_, _| None, || true);
         assert_eq!((&*wait.call, wait.on), ("poll", None));
-        let none = own().of_call(call(libc::SYS_ppoll, 0x1000, 1), |_, bytes| {
+        let none = |_, bytes: &mut [u8]| {
             bytes.fill(0xff);
             Some(())
-        });
-        assert_eq!(none.on, None);
+        };
+        assert_eq!(own().of_call(poll, none, || true).on, None);
     }
 
     #[test]
     fn a_name_is_made_once() {
         let mut waits = own();
-        let [one, two] = [1, 2].map(|_| waits.of_call(call(libc::SYS_futex, 0, 0), |_, _| None));
+        let mut of = |number| waits.of_call(call(number, 0, 0), |_, _| None, || true);
+        let [one, two] = [1, 2].map(|_| of(libc::SYS_futex));
         assert!(Arc::ptr_eq(&one.call, &two.call) && one == two);
         for number in 10_000..20_000 {
-            waits.of_call(call(number, 0, 0), |_, _| None);
+            of(number);
         }
         assert_eq!(waits.names.len(), MOST_NAMES);
     }

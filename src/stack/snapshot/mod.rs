@@ -47,6 +47,8 @@ use crate::recording::ThreadStack;
 
 /// How often a sample is begun anew because one of its frames makes no sense.
 const SENSELESS: usize = 3;
+/// How often a fork is read for a proof that its addresses are its parent's: a busy one can change in every try.
+const PROOFS: usize = 5;
 /// So often it is asked whether the process runs the same program still, even though nothing looks otherwise.
 const IMAGE_TURN: u64 = 64;
 
@@ -138,10 +140,16 @@ impl SnapshotReader {
         reader.patience = NAMELESS_TURN;
         // The thread that forked is in the child too. One that starts later can have the ident of one that only the parent has.
         reader.board.open().clone_from(&kin.names);
-        let proof = reader.read().ok()?;
+        let proven = (0..PROOFS).any(|_| reader.proves());
         reader.board.open().clear();
-        let same = reader.threads.tally.torn == 0 && proof.iter().any(|thread| !thread.stack.is_empty());
-        same.then_some((reader, names))
+        proven.then_some((reader, names))
+    }
+
+    /// Reads once: whether that shows all of all stacks, and so that they are where they are looked for.
+    fn proves(&mut self) -> bool {
+        let torn = self.threads.tally.torn;
+        let stacks = self.read().unwrap_or_default();
+        self.threads.tally.torn == torn && stacks.iter().any(|thread| !thread.stack.is_empty())
     }
 
     /// What a process that is forked from this one will have in common with it.

@@ -142,7 +142,7 @@ impl Sockets {
         }
     }
 
-    /// A first look at everything: what listens, what is on its way, and the tables if they are needed.
+    /// A first look at everything: what listens, what is on its way, and the tables at once where nothing tells by itself.
     fn look_at_all(&mut self) {
         let directory = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
         let numbers = directory.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -154,7 +154,9 @@ impl Sockets {
                 self.take_from_tables(inode);
             }
         }
-        socket_tables::read_wanted();
+        if self.process.is_err() {
+            socket_tables::read_wanted();
+        }
     }
 
     /// Looks for sockets that have come to listen.

@@ -101,9 +101,14 @@ fn what_threads_do_is_told_as_by_py_spy() {
 fn greenlets_that_switch_are_never_mixed_up() {
     let environment = Environment::new(&Python::default(), Packages::Gevent);
     let gunicorn = Gunicorn::of(&environment).class(WorkerClass::Gevent).start();
-    let requests: Vec<_> = (0..4).map(|_| gunicorn.get_in_background("/burn?s=600")).collect();
     let worker = gunicorn.workers()[0];
     let mut reader = snapshots(worker, Line::Current);
+    same(&mut reader, worker, "gevent before its first request");
+    for _ in 0..3 {
+        gunicorn.get("/fast");
+    }
+    same(&mut reader, worker, "gevent after some requests");
+    let requests: Vec<_> = (0..4).map(|_| gunicorn.get_in_background("/burn?s=600")).collect();
     let mut seen = 0;
     for _ in 0..2000 {
         let stacks = reader.read().expect("it lives");
@@ -116,6 +121,7 @@ fn greenlets_that_switch_are_never_mixed_up() {
         seen += burn;
     }
     assert!(seen > 0, "no request was seen");
+    same(&mut snapshots(worker, Line::First), worker, "gevent at work, first lines");
     drop(requests);
 }
 

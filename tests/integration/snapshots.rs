@@ -81,13 +81,15 @@ fn what_threads_do_is_told_as_by_py_spy() {
         let mut reader = snapshots(script.pid(), Line::Current);
         let mut running: BTreeMap<String, u32> = BTreeMap::new();
         let mut gil = 0;
-        for _ in 0..200 {
-            for thread in reader.read().expect("it lives") {
+        // On a busy machine reading itself takes the core of whoever runs, so they are seen between pauses.
+        wait::within(PATIENCE, || {
+            for thread in (0..20).flat_map(|_| reader.read().expect("it lives")) {
                 gil += u32::from(thread.gil);
                 let name = thread.name.expect("every thread has a name");
                 *running.entry(name.to_string()).or_default() += u32::from(thread.state == State::Running);
             }
-        }
+            (gil > 0 && running.values().any(|count| *count > 0)).then_some(())
+        });
         let spy = PySpyReader::attach(script.pid(), options(Mode::NonBlocking, Line::Current), Clock::start());
         let theirs = spy.expect("readable").read().expect("it lives");
         let names: Vec<&str> = theirs.iter().filter_map(|thread| thread.name.as_deref()).collect();

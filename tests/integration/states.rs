@@ -144,15 +144,21 @@ fn the_cpu_time_of_the_samples_is_that_of_the_process() {
         readers[0].stacks.read().expect("it lives");
         let before = cpu::used_by(script.pid()).expect("it lives");
         let (mut sum, mut used) = (Duration::ZERO, Duration::ZERO);
-        sample(&mut readers, Duration::from_secs(2), |_, threads| {
-            assert!(threads.iter().all(|thread| thread.state == State::Running || thread.cpu == Duration::ZERO));
-            let shared: Duration = threads.iter().map(|thread| thread.cpu).sum();
-            sum += shared;
-            // Where no thread was seen running, what was used is for a later read.
-            if shared > Duration::ZERO {
-                used = cpu::used_by(script.pid()).expect("it lives").saturating_sub(before);
+        // A busy machine can leave a process without a core for a while.
+        for _ in 0..10 {
+            sample(&mut readers, Duration::from_secs(2), |_, threads| {
+                assert!(threads.iter().all(|thread| thread.state == State::Running || thread.cpu == Duration::ZERO));
+                let shared: Duration = threads.iter().map(|thread| thread.cpu).sum();
+                sum += shared;
+                // Where no thread was seen running, what was used is for a later read.
+                if shared > Duration::ZERO {
+                    used = cpu::used_by(script.pid()).expect("it lives").saturating_sub(before);
+                }
+            });
+            if used > Duration::ZERO {
+                break;
             }
-        });
+        }
         assert!(used > Duration::ZERO, "{name}: no thread was ever seen running");
         assert!(sum.abs_diff(used) < used / 33 + Duration::from_millis(20), "{name}: {sum:?} of {used:?}");
     }

@@ -1,7 +1,8 @@
 //! Memory that says anything: the walker on images that are made up, mutated, and that change while they are read.
 //!
-//! `PYPERF_FUZZ_CASES` sets how many cases there are (50 000 otherwise; with `cargo test --release` a million take about a minute). What is asked for: no panic, no endless walk, no read without
-//! bound. Whether the answer is right is for the integration tests.
+//! `PYPERF_FUZZ_CASES` sets how many cases there are: 50 000 otherwise; `.ci/run` takes a million, optimised, which take about a
+//! minute. What is asked for: no panic, no endless walk, no read without bound. Whether the answer is right is for the integration
+//! tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -262,9 +262,6 @@ impl SnapshotReader {
     }
 
     fn take_once(&mut self) -> Result<Taken, ReadError> {
-        if self.threads.tally.samples.is_multiple_of(IMAGE_TURN) && !self.memory.is_current() {
-            return Err(ReadError::Gone);
-        }
         let taken = match self.threads.take(&mut self.memory) {
             Ok(taken) => taken,
             Err(_) if !self.memory.is_current() => return Err(ReadError::Gone),
@@ -275,7 +272,8 @@ impl SnapshotReader {
         };
         // A program at fixed addresses (Debian's Pythons) that replaced itself has its threads where the old one had its own.
         let is_new = |thread: &RawThread| !self.known.contains_key(&thread.who());
-        if taken.threads.iter().any(is_new) && !self.memory.is_current() {
+        let asked = self.threads.tally.samples.is_multiple_of(IMAGE_TURN) || taken.threads.iter().any(is_new);
+        if asked && !self.memory.is_current() {
             return Err(ReadError::Gone);
         }
         let now = self.clock.now();

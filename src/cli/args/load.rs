@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::sampling::{FormatArg, LevelArg, ModeArg, ReaderArg};
+use super::sampling::{FormatArg, LevelArg, ModeArg, ReadingArgs, ShownArgs};
 use crate::cli::processor::ProcessorArgs;
 
 /// Which script, and with which changes: Artillery's flags and letters.
@@ -197,17 +197,8 @@ pub(in crate::cli) struct RunWithLoadArgs {
     #[arg(long)]
     pub(in crate::cli) no_subprocesses: bool,
 
-    /// Stop the process for each read: exact stacks, at the price of its speed
-    #[arg(long)]
-    pub(in crate::cli) blocking: bool,
-
-    /// Never stop the process (the default)
-    #[arg(long, conflicts_with = "blocking")]
-    pub(in crate::cli) nonblocking: bool,
-
-    /// Who reads the stacks when the process is not stopped: snapshots on `CPython` 3.11 and later, py-spy elsewhere
-    #[arg(long, value_enum, default_value = "auto")]
-    pub(in crate::cli) reader: ReaderArg,
+    #[command(flatten)]
+    pub(in crate::cli) reading: ReadingArgs,
 
     /// Samples of each process per second
     #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
@@ -237,21 +228,12 @@ pub(in crate::cli) struct RunWithLoadArgs {
     #[arg(long)]
     pub(in crate::cli) idle: bool,
 
-    /// Show below each stack what its thread waited for, as a last frame; always with `--mode wait`
-    #[arg(long)]
-    pub(in crate::cli) states: bool,
-
     /// One frame per function, at its first line
     #[arg(long)]
     pub(in crate::cli) function: bool,
 
-    /// Leave out line numbers: one frame per function
-    #[arg(long)]
-    pub(in crate::cli) nolineno: bool,
-
-    /// Show whole paths of files
-    #[arg(long)]
-    pub(in crate::cli) full_filenames: bool,
+    #[command(flatten)]
+    pub(in crate::cli) shown: ShownArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

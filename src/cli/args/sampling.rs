@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags as typed")]
 pub(in crate::cli) struct TargetArgs {
     /// Process to read, with all that descends from it
     #[arg(short, long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "name")]
@@ -23,6 +22,13 @@ pub(in crate::cli) struct TargetArgs {
     #[arg(short, long, hide = true, conflicts_with = "no_subprocesses")]
     pub(in crate::cli) subprocesses: bool,
 
+    #[command(flatten)]
+    pub(in crate::cli) reading: ReadingArgs,
+}
+
+/// How stacks are read.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReadingArgs {
     /// Stop the process for each read: exact stacks, at the price of its speed
     #[arg(long)]
     pub(in crate::cli) blocking: bool,
@@ -73,8 +79,23 @@ pub(in crate::cli) struct AttachArgs {
     pub(in crate::cli) quiet: bool,
 }
 
+/// What is shown of a stack.
+#[derive(Clone, Copy, Debug, Args)]
+pub(in crate::cli) struct ShownArgs {
+    /// Show below each stack what its thread waited for, as a last frame; always with `--mode wait`
+    #[arg(long)]
+    pub(in crate::cli) states: bool,
+
+    /// Leave out line numbers: one frame per function
+    #[arg(long)]
+    pub(in crate::cli) nolineno: bool,
+
+    /// Show whole paths of files
+    #[arg(long)]
+    pub(in crate::cli) full_filenames: bool,
+}
+
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags as typed")]
 pub(in crate::cli) struct ViewArgs {
     /// Kind of file to write
     #[arg(short, long, value_enum, default_value = "flamegraph")]
@@ -100,17 +121,8 @@ pub(in crate::cli) struct ViewArgs {
     #[arg(short, long)]
     pub(in crate::cli) idle: bool,
 
-    /// Show below each stack what its thread waited for, as a last frame; always with `--mode wait`
-    #[arg(long)]
-    pub(in crate::cli) states: bool,
-
-    /// Leave out line numbers: one frame per function
-    #[arg(long)]
-    pub(in crate::cli) nolineno: bool,
-
-    /// Show whole paths of files
-    #[arg(long)]
-    pub(in crate::cli) full_filenames: bool,
+    #[command(flatten)]
+    pub(in crate::cli) shown: ShownArgs,
 }
 
 #[derive(Debug, Args)]

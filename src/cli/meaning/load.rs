@@ -117,7 +117,7 @@ pub(super) fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::
         return Err(Cli::command().error(ErrorKind::ValueValidation, "--lead is a number of seconds, 0 or more"));
     };
     let follow = if args.no_subprocesses { Follow::RootsOnly } else { Follow::Descendants };
-    let (mode, by) = mode(args.blocking, args.reader)?;
+    let (mode, by) = mode(&args.reading)?;
     let line = if args.function { Line::First } else { Line::Current };
     let mut view = view(&ViewArgs {
         format: args.format,
@@ -126,9 +126,7 @@ pub(super) fn run_with_load(args: RunWithLoadArgs) -> Result<RunWithLoad, clap::
         mode: args.mode,
         gil: args.gil,
         idle: args.idle,
-        states: args.states,
-        nolineno: args.nolineno,
-        full_filenames: args.full_filenames,
+        shown: args.shown,
     })?;
     view.selection.supervisors |= follow == Follow::RootsOnly;
     Ok(RunWithLoad {

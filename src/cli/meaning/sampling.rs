@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use crate::cli::args::{
-    AttachArgs, Cli, DumpArgs, FormatArg, LevelArg, ModeArg, ReaderArg, ReportArgs, TargetArgs, ViewArgs,
+    AttachArgs, Cli, DumpArgs, FormatArg, LevelArg, ModeArg, ReaderArg, ReadingArgs, ReportArgs, TargetArgs, ViewArgs,
 };
 use crate::process::find::Wanted;
 use crate::process::tree::Follow;
@@ -94,7 +94,7 @@ pub enum Rendered {
 pub(super) fn attach(args: AttachArgs) -> Result<Attach, clap::Error> {
     let line = if args.function { Line::First } else { Line::Current };
     let follow = follow(&args.target);
-    let (mode, by) = mode(args.target.blocking, args.target.reader)?;
+    let (mode, by) = mode(&args.target.reading)?;
     let mut view = view(&args.view)?;
     view.selection.supervisors |= follow == Follow::RootsOnly;
     Ok(Attach {
@@ -116,7 +116,7 @@ pub(super) fn attach(args: AttachArgs) -> Result<Attach, clap::Error> {
 }
 
 pub(super) fn dump(args: DumpArgs) -> Result<Dump, clap::Error> {
-    let (mode, by) = mode(args.target.blocking, args.target.reader)?;
+    let (mode, by) = mode(&args.target.reading)?;
     if by == By::Snapshot && args.locals > 0 {
         return Err(
             Cli::command().error(ErrorKind::ArgumentConflict, "--locals needs py-spy: leave out --reader snapshot")
@@ -172,8 +172,8 @@ pub(super) fn view(args: &ViewArgs) -> Result<View, clap::Error> {
             phase: None,
         },
         levels: levels.into_iter().map(level).collect(),
-        style: FrameStyle { lines: !args.nolineno, full_files: args.full_filenames },
-        leaves: if args.states || measure == Measure::Wait { Leaves::States } else { Leaves::Frames },
+        style: FrameStyle { lines: !args.shown.nolineno, full_files: args.shown.full_filenames },
+        leaves: if args.shown.states || measure == Measure::Wait { Leaves::States } else { Leaves::Frames },
     })
 }
 
@@ -209,8 +209,8 @@ pub(super) const fn format(format: FormatArg) -> Format {
     }
 }
 
-pub(super) fn mode(blocking: bool, reader: ReaderArg) -> Result<(Mode, By), clap::Error> {
-    match (blocking, reader) {
+pub(super) fn mode(args: &ReadingArgs) -> Result<(Mode, By), clap::Error> {
+    match (args.blocking, args.reader) {
         (true, ReaderArg::Snapshot) => {
             Err(Cli::command()
                 .error(ErrorKind::ArgumentConflict, "--blocking is py-spy's: leave out --reader snapshot"))

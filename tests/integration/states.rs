@@ -136,6 +136,21 @@ fn a_thread_runs_for_as_long_as_it_has_a_core() {
 }
 
 #[test]
+fn a_thread_that_works_in_bursts_runs_for_as_long_as_it_has_a_core() {
+    let script = Script::start(&Python::default(), "bursts.py");
+    let mut readers = [reader(script.pid(), By::Auto)];
+    let (mut running, mut all) = (0_u32, 0_u32);
+    let before = cpu::used_by(script.pid()).expect("it lives");
+    let length = sample(&mut readers, Duration::from_secs(4), |_, threads| {
+        running += u32::from(threads[0].state == State::Running);
+        all += 1;
+    });
+    let used = cpu::used_by(script.pid()).expect("it lives").saturating_sub(before);
+    let (share, truth) = (f64::from(running) / f64::from(all), used.as_secs_f64() / length.as_secs_f64());
+    assert!((share - truth).abs() < 0.06, "{share} of the samples, {truth} of the time");
+}
+
+#[test]
 fn the_cpu_time_of_the_samples_is_that_of_the_process() {
     for (name, by) in [("busy.py", By::Snapshot), ("rivals.py", By::Snapshot), ("rivals.py", By::PySpy)] {
         let script = Script::start(&Python::default(), name);

@@ -13,9 +13,10 @@
 //! them for the time since the look before), it counts as on a core. In the long run its share is that of its CPU time, also on a
 //! machine with one core.
 //!
-//! `status` is dear (8 µs; `schedstat` is 1), so it is read only while there is reason to think that the thread lacks a core: it had
-//! to wait for one for more than a fiftieth of the time since it was last looked at, or its time stands still; and then 20
-//! times a second at most. In between its time on cores alone decides. And as that moves at ticks, a thread that was looked at within the
+//! `status` is dear (8 µs; `schedstat` is 1), so it is read only while there is reason to think that the thread lacks a core: since it
+//! was last looked at it had to wait for one, each time that it got one, for longer than it takes to wake up; or its time stands still;
+//! and then 20 times a second at most. In between its time on cores alone decides. Of a thread that slept since, that time tells little
+//! about now, so the counts are asked every time. And as that moves at ticks, a thread that was looked at within the
 //! last 3 ms and has not slept since is not looked at again: it is where it was found.
 
 use std::fs::File;
@@ -29,8 +30,8 @@ use crate::clock::Moment;
 const WARY: Duration = Duration::from_millis(100);
 /// Between two looks at the counts.
 const COUNTED: Duration = Duration::from_millis(50);
-/// The longest time between two looks of which the thread may have slept a part.
-const LONGEST_GAP: Duration = Duration::from_millis(20);
+/// Who wakes up where a core is idle has it sooner.
+const PROMPT: Duration = Duration::from_micros(200);
 /// A thread on a core has its time counted within that, whatever the kernel's tick (10 ms at most).
 const TICKS: Duration = Duration::from_millis(25);
 /// By how many looks these may be ahead of the time on a core, or behind it, before that is forgotten.
@@ -45,7 +46,7 @@ pub(super) struct Core {
     last: Times,
     /// When its times were read.
     looked: Moment,
-    /// When it was last asked for, and the answer.
+    /// When the last look was at it, asleep or not, and what that told of one that was not.
     asked: Moment,
     on: bool,
     /// When its time on a core was last seen to move.
@@ -77,14 +78,15 @@ struct Times {
 }
 
 impl Core {
-    pub(super) fn of(pid: i32, tid: i32) -> Self {
+    /// Of a thread that is met now: what it did before is nobody's.
+    pub(super) fn of(pid: i32, tid: i32, now: Moment) -> Self {
         let open = |name| File::open(format!("/proc/{pid}/task/{tid}/{name}")).ok();
         let files = open("schedstat").zip(open("status")).map(|(schedstat, status)| Files { schedstat, status });
         Self {
+            last: files.as_ref().and_then(Files::times).unwrap_or_default(),
             files,
-            last: Times::default(),
             looked: Moment::default(),
-            asked: Moment::default(),
+            asked: now,
             on: true,
             moved: Moment::default(),
             wary_until: Moment::default(),
@@ -95,8 +97,9 @@ impl Core {
     }
 
     /// The thread is asleep.
-    pub(super) const fn sleeps(&mut self) {
+    pub(super) const fn sleeps(&mut self, now: Moment) {
         self.slept = true;
+        self.asked = now;
     }
 
     /// Whether the thread, which is ready to run, is on a core; yes also where that cannot be told.
@@ -110,19 +113,20 @@ impl Core {
             return true;
         };
         let before = std::mem::replace(&mut self.last, times);
-        let pause = now.since(std::mem::replace(&mut self.looked, now));
-        let found = !self.is_doubtful(before, pause) || now >= self.count_due && self.count();
+        self.looked = now;
+        let found = !self.is_doubtful(before) || (self.slept || now >= self.count_due) && self.count();
         self.weigh(found, Duration::from_nanos(times.on.saturating_sub(before.on)), gap)
     }
 
     /// Whether the thread may lack a core, as far as its times tell.
-    fn is_doubtful(&mut self, before: Times, gap: Duration) -> bool {
+    fn is_doubtful(&mut self, before: Times) -> bool {
         let now = self.looked;
-        if self.last.on != before.on {
+        if self.slept || self.last.on != before.on {
             self.moved = now;
         }
         let waited = Duration::from_nanos(self.last.waited.saturating_sub(before.waited));
-        if waited > gap.min(LONGEST_GAP) / 50 {
+        let arrivals = self.last.arrivals.saturating_sub(before.arrivals);
+        if waited > PROMPT * u32::try_from(arrivals).unwrap_or(u32::MAX).max(1) {
             self.wary_until = now + WARY;
         }
         now < self.wary_until || now.since(self.moved) > TICKS
@@ -142,14 +146,14 @@ impl Core {
         on.unwrap_or(true)
     }
 
-    /// Weighs what a look found against the time on a core that was used since the last one.
+    /// Weighs what a look found against the time on a core that was used since its time was read last. A look stands for the time
+    /// since the one before, in which the thread may have been asleep.
     fn weigh(&mut self, found: bool, used: Duration, gap: Duration) -> bool {
-        // What it did long ago, before it slept, says nothing about now; otherwise its time moves at ticks, by that of many looks.
+        self.slept = false;
         let nanos = |length: Duration| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
-        let slept = std::mem::take(&mut self.slept);
-        let gap = nanos(if slept { gap.min(LONGEST_GAP) } else { gap }).max(1);
-        let most = if slept { gap } else { gap.saturating_mul(MOST_AHEAD).max(nanos(TICKS)) };
-        self.unseen = self.unseen.saturating_add(nanos(used).min(most)).min(most);
+        let gap = nanos(gap).max(1);
+        let most = gap.saturating_mul(MOST_AHEAD).max(nanos(TICKS));
+        self.unseen = self.unseen.saturating_add(nanos(used)).min(most);
         self.on = found || self.unseen >= gap / 2;
         if self.on {
             self.unseen = self.unseen.saturating_sub(gap).max(-most);
@@ -239,8 +243,8 @@ mod tests {
         let nanos = |millis| millis * 1_000_000;
         let times = Times { on: nanos(on), waited: nanos(waited), arrivals: 1 };
         let before = std::mem::replace(&mut core.last, times);
-        let gap = at(millis).since(std::mem::replace(&mut core.looked, at(millis)));
-        core.is_doubtful(before, gap)
+        core.looked = at(millis);
+        core.is_doubtful(before)
     }
 
     /// The share of a thread on cores, when it used so much of 10 ms between two looks, and every so many of these find it there.
@@ -261,6 +265,12 @@ mod tests {
         let ticking = |look: u64| Duration::from_millis(if look % 4 == 3 && look % 8 < 4 { 4 } else { 0 });
         let on = (0..8000).filter(|look| core.weigh(false, ticking(*look), Duration::from_millis(1))).count();
         assert!((3900..4100).contains(&on), "{on} of 8000");
+        // A thread that works for 4 of 12 ms, whose time moves as it falls asleep, so that it is seen with its next burst.
+        let mut core = self::core();
+        let bursts = |look: u64| (look % 12 < 4).then(|| Duration::from_millis(if look % 12 == 0 { 4 } else { 0 }));
+        let on =
+            (0..12_000).filter_map(bursts).filter(|used| core.weigh(false, *used, Duration::from_millis(1))).count();
+        assert!((3900..4100).contains(&on), "{on} of 12000");
         // One that takes nothing away.
         assert!(near(share(5, 2), 0.5) && near(share(10, 1), 1.0));
         assert!(near(share(0, 2000), 0.0));
@@ -271,6 +281,29 @@ mod tests {
         let mut core = core();
         doubts(&mut core, 1_000, 900, 0);
         assert!((101..200).all(|tick| !doubts(&mut core, tick * 10, tick * 10, 0)));
+    }
+
+    #[test]
+    fn a_thread_that_wakes_up_often_and_has_its_core_at_once_lacks_none() {
+        let mut core = core();
+        let nanos = |millis: u64| millis * 1_000_000;
+        for tick in 1..100 {
+            core.slept = tick % 2 == 0;
+            // Ten times between two looks, after 50 µs each.
+            let times = Times { on: nanos(tick), waited: 500_000 * tick, arrivals: 10 * tick };
+            let before = std::mem::replace(&mut core.last, times);
+            core.looked = at(100 * tick);
+            assert!(!core.is_doubtful(before), "at the look {tick}");
+        }
+        // It has just woken up from a second of sleep, and its time has not moved yet.
+        core.slept = true;
+        core.looked = at(11_000);
+        assert!(!core.is_doubtful(core.last));
+        // Now it had to wait.
+        let before = core.last;
+        core.last = Times { waited: before.waited + nanos(2), arrivals: before.arrivals + 4, ..before };
+        core.looked = at(11_010);
+        assert!(core.is_doubtful(before));
     }
 
     #[test]
@@ -287,11 +320,11 @@ mod tests {
     #[test]
     fn the_calling_thread_is_on_a_core() {
         let own = i32::try_from(std::process::id()).expect("pids fit");
-        let mut core = Core::of(own, nix::unistd::gettid().as_raw());
+        let mut core = Core::of(own, nix::unistd::gettid().as_raw(), at(0));
         core.wary_until = at(1_000_000);
         // So far apart that the counts are looked at every time.
         assert!((0..100).all(|tick| core.is_on(at(50 * tick))));
         assert!(core.files.is_some(), "its counts make sense");
-        assert!(Core::of(own, i32::MAX).is_on(at(0)));
+        assert!(Core::of(own, i32::MAX, at(0)).is_on(at(0)));
     }
 }

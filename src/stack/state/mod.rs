@@ -120,11 +120,12 @@ impl ThreadStates {
     pub(super) fn look(&mut self, tid: i32) -> Option<Activity> {
         let Said::Asleep(call) = self.threads.look(tid)? else {
             let pid = self.threads.pid();
-            let core = self.cores.entry(tid).or_insert_with(|| Core::of(pid, tid));
-            return Some(if core.is_on(self.clock.now()) { Activity::Running } else { Activity::Runnable });
+            let now = self.clock.now();
+            let core = self.cores.entry(tid).or_insert_with(|| Core::of(pid, tid, now));
+            return Some(if core.is_on(now) { Activity::Running } else { Activity::Runnable });
         };
         if let Some(core) = self.cores.get_mut(&tid) {
-            core.sleeps();
+            core.sleeps(self.clock.now());
         }
         let for_gil = call.is_some_and(|call| call.waits_in(&self.gil));
         Some(if for_gil { Activity::GilWait } else { Activity::Asleep(call) })

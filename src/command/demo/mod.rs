@@ -28,6 +28,9 @@ use crate::scenario::load::Wanted;
 use crate::stack::{By, Line, Options};
 use crate::ui::Ui;
 
+/// Samples of each process per second: its requests take a few milliseconds, and what grew is to be seen on a fast machine too, where
+/// a second at 100 Hz has three or four samples of them.
+const RATE: u32 = 500;
 /// How long the server is sampled before the load.
 const LEAD: Duration = Duration::from_secs(1);
 
@@ -80,7 +83,7 @@ fn show(wish: &Demo, script: Wanted, pid: i32, results: &Path) -> Result<(), Pro
         },
         wanted: Some(find::Wanted::Pid(pid)),
         follow: Follow::Descendants,
-        rate: 100,
+        rate: RATE,
         reading: Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0, by: By::Auto },
         view: View {
             selection: Selection::default(),

@@ -267,7 +267,8 @@ mod tests {
         assert!((3900..4100).contains(&on), "{on} of 8000");
         // A thread that works for 4 of 12 ms, whose time moves as it falls asleep, so that it is seen with its next burst.
         let mut core = self::core();
-        let bursts = |look: u64| (look % 12 < 4).then(|| Duration::from_millis(if look % 12 == 0 { 4 } else { 0 }));
+        let bursts =
+            |look: u64| (look % 12 < 4).then(|| Duration::from_millis(if look.is_multiple_of(12) { 4 } else { 0 }));
         let on =
             (0..12_000).filter_map(bursts).filter(|used| core.weigh(false, *used, Duration::from_millis(1))).count();
         assert!((3900..4100).contains(&on), "{on} of 12000");

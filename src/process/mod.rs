@@ -1,7 +1,8 @@
 //! Facts about processes: who is there, who descends from whom, which one is gunicorn's master, may we read it.
 //!
-//! Everything here reads and parses `/proc`; nothing here stops, signals or samples a process. There are two acts:
-//! [`privilege`] changes what *this* process may do, and [`duplicate`] holds a socket of another one for a moment.
+//! Everything here reads and parses `/proc`; nothing here stops, signals or samples a process. There are three acts:
+//! [`privilege`] changes what *this* process may do, [`priority`] when a thread of it gets a core, and [`duplicate`] holds a socket of
+//! another one for a moment.
 
 pub mod access;
 pub mod cpu;
@@ -12,6 +13,7 @@ pub mod gunicorn;
 pub mod image;
 pub mod listening;
 pub mod open_files;
+pub mod priority;
 pub mod privilege;
 mod socket_tables;
 mod sockets;

@@ -15,6 +15,7 @@ use super::cost::Cost;
 use super::recorder::Event;
 use super::{Counters, Pace, STACKS};
 use crate::clock::{Clock, Moment};
+use crate::process::priority;
 use crate::recording::{ProcessNumber, ThreadStack};
 use crate::stack::{ReadError, StackReader};
 use crate::stop::Stop;
@@ -81,6 +82,10 @@ pub(super) struct Sampling {
 
 impl Sampling {
     pub(super) fn run(mut self) {
+        if matches!(self.source, Source::Arriving(_)) {
+            // It takes microseconds of each tick; a loop that may be held up could take all that there is.
+            priority::come_first();
+        }
         self.sample();
         self.hand_over();
         self.cost.tell();

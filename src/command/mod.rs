@@ -23,7 +23,7 @@ mod signals;
 
 use crate::cli::{self, Wish};
 use crate::problem::Problem;
-use crate::process::{priority, privilege};
+use crate::process::privilege;
 
 /// Does what the user wants.
 ///
@@ -32,7 +32,6 @@ use crate::process::{priority, privilege};
 /// With all there is to say about what went wrong.
 pub fn run(wish: Wish) -> Result<(), Problem> {
     // Before any thread is started and any file touched.
-    priority::may_come_first();
     privilege::become_caller(cli::caller())?;
     privilege::allow_many_files();
     signals::survive_full_files()?;

@@ -2,20 +2,12 @@
 //!
 //! Where all cores are busy, a thread of ordinary priority gets one when another gives it up. A sampler like that comes late, and it
 //! comes when the target has just been switched: it would see these moments, and not the target's time. With four busy workers on
-//! two cores one of nine samples at 1 kHz was missing, and one of 200 with this.
+//! two cores one of nine samples at 1 kHz was missing, and one of 200 with this. It takes the capability `SYS_NICE`.
 
-use nix::sys::resource::{Resource, setrlimit};
 use rustix::process::setpriority_process;
 
 /// Far enough for nine tenths of a core at worst: what a loop uses that is asked for more than it can do.
 const NICE: i32 = -10;
-
-/// To be called with root's power, where that is there: from then on this process may [`come_first`], also when the power is gone.
-pub fn may_come_first() {
-    // The limit counts the other way round: 1 is nice 19, 40 is nice -20.
-    let limit = u64::from((20 - NICE).unsigned_abs());
-    let _ = setrlimit(Resource::RLIMIT_NICE, limit, limit);
-}
 
 /// Puts the calling thread first. Whether that was allowed; without it all goes on as before, only later.
 #[expect(clippy::must_use_candidate, reason = "there is nothing to be done about it")]

@@ -1,4 +1,5 @@
-//! Under sudo pyperf becomes the user who called it, and keeps only the two capabilities that reading a process needs.
+//! Under sudo pyperf becomes the user who called it, and keeps only the three capabilities that reading a process, and doing so on
+//! time, needs.
 //!
 //! From then on every file that it writes belongs to that user, lands only where that user may write, and a symlink that
 //! somebody planted leads nowhere that user could not go anyway. This must happen before a second thread starts:
@@ -12,8 +13,8 @@ use nix::unistd::{Gid, Uid, User, initgroups, setgroups, setresgid, setresuid};
 use crate::problem::Advice;
 
 /// What stays of root's power: `SYS_PTRACE` opens another user's memory, `DAC_READ_SEARCH` the files of `/proc` and the
-/// interpreter that guard it by mode.
-const KEPT: [Capability; 2] = [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+/// interpreter that guard it by mode, `SYS_NICE` puts the sampling thread first.
+const KEPT: [Capability; 3] = [Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH, Capability::CAP_SYS_NICE];
 
 /// The user on whose behalf pyperf runs as root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Puts a thread that has little to do, but on time, before the others of its session (sched(7)).
 //!
-//! Where all cores are busy, a thread of ordinary priority gets one when another gives it up. A sampler like that comes late, and it
-//! comes when the target has just been switched: it would see these moments, and not the target's time. With four busy workers on
-//! two cores one of nine samples at 1 kHz was missing, and one of 200 with this. It takes the capability `SYS_NICE`.
+//! Where all cores are busy, a thread of ordinary priority gets one when another gives it up, and what is sampled late is missing from
+//! the moments when the machine is busiest: with four busy workers on two cores one of nine samples at 1 kHz, and one of 200 with this.
+//! It takes the capability `SYS_NICE`, and is of no use between sessions that share the cores out by session (autogroups), where
+//! who uses little is early anyway.
 
 use rustix::process::setpriority_process;
 

@@ -69,7 +69,7 @@ const FENCED: &[(&str, &str)] = &[
     ("clap", "src/cli"),
     ("caps", "src/process/privilege.rs"),
     ("procfs", "src/process"),
-    ("rustix", "src/process/duplicate.rs"),
+    ("rustix", "src/process"),
     ("anstream", "src/ui"),
     ("saphyr_parser", "src/scenario/yaml.rs"),
     ("csv", "src/scenario/payload.rs"),

@@ -1,7 +1,7 @@
 //! Asks a socket of another process what it is connected to, through a duplicate that is held for some microseconds.
 //!
 //! `pidfd_getfd` (Linux 5.6) gives the duplicate to whoever may read the process's memory (`PTRACE_MODE_ATTACH_REALCREDS`, `kernel/pid.c`).
-//! It is the right one in any network namespace, and a pid that is used again never matches. This is the only file that names rustix.
+//! It is the right one in any network namespace, and a pid that is used again never matches.
 //! Which numbers are asked for, and how often, is not decided here.
 //!
 //! # What a duplicate does to its owner

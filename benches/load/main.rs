@@ -17,6 +17,8 @@
 mod arrivals;
 #[path = "../shared/child.rs"]
 mod child;
+#[path = "../../tests/integration/support/cores.rs"]
+mod cores;
 mod cost;
 mod driver;
 mod first;

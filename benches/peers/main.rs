@@ -37,6 +37,7 @@ mod throughput;
 
 use crate::profiler::Profilers;
 use crate::service::Site;
+use crate::support::cores;
 use crate::table::Aims;
 
 /// A part of the bench.

@@ -12,6 +12,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use pyperf::clock::Clock;
 
+use crate::cores;
+
 /// The longest that a program may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -60,7 +62,7 @@ pub fn watch(command: &mut Command, clock: Clock) -> (ExitStatus, Used) {
             break status;
         }
         peak = peak_of(&child).unwrap_or(peak);
-        waited = waited.max(waited_of(&child));
+        waited = waited.max(cores::waited_for(child.id().cast_signed()));
         if clock.now().since(began) > PATIENCE {
             let _ = child.kill();
         }
@@ -86,14 +88,4 @@ fn peak_of(child: &Child) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
-}
-
-/// How long the threads of a process have waited for a CPU (`schedstat`, Documentation/scheduler/sched-stats.rst).
-fn waited_of(child: &Child) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
-    let waited = |thread: fs::DirEntry| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
-    };
-    Duration::from_nanos(threads.filter_map(waited).sum())
 }

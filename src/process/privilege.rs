@@ -1,5 +1,5 @@
-//! Under sudo pyperf becomes the user who called it, and keeps only the three capabilities that reading a process, and doing so on
-//! time, needs.
+//! Under sudo pyperf becomes the user who called it, and keeps only the three capabilities that it takes to read a process, and to
+//! do so on time.
 //!
 //! From then on every file that it writes belongs to that user, lands only where that user may write, and a symlink that
 //! somebody planted leads nowhere that user could not go anyway. This must happen before a second thread starts:

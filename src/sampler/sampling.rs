@@ -82,8 +82,8 @@ pub(super) struct Sampling {
 
 impl Sampling {
     pub(super) fn run(mut self) {
-        if matches!(self.source, Source::Arriving(_)) {
-            // It takes microseconds of each tick; a loop that may be held up could take all that there is.
+        // Such a loop takes microseconds of each tick; one that may be held up could take all that there is.
+        if self.processes.iter().all(|process| process.reader.is_prompt()) {
             priority::come_first();
         }
         self.sample();

@@ -1,6 +1,5 @@
 //! What threads are said to do, against programs of which it is known: who waits for what, who has the GIL, who has a core.
 
-use std::fs;
 use std::time::Duration;
 
 use pyperf::clock::Clock;
@@ -10,6 +9,7 @@ use pyperf::stack::{self, By, Line, Options, Reader};
 use pyperf::stop::Stop;
 use serde_json::Value;
 
+use crate::support::cores;
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::Gunicorn;
 use crate::support::namespace::Namespace;
@@ -95,26 +95,15 @@ fn the_text_of_a_dump_says_what_is_waited_for() {
     });
 }
 
-/// How long the threads of a process have waited for a core so far: the second number of `schedstat`.
-fn waited_for_cores(pid: i32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
-    let waited = |thread: fs::DirEntry| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().nth(1)?.parse::<u64>().ok()
-    };
-    Duration::from_nanos(threads.flatten().filter_map(waited).sum())
-}
-
 #[test]
 fn of_two_threads_that_never_rest_one_waits_for_the_gil() {
     for python in Python::all() {
         let script = Script::start(&python, "rivals.py");
-        let (mut waiting, mut busy, mut both) = (0_u32, 0_u32, 0_u32);
-        let before = waited_for_cores(script.pid());
+        let (mut waiting, mut busy, mut both) = (0, 0, 0);
+        let before = cores::waited_for(script.pid());
         let length = sample(&mut [reader(script.pid(), By::Auto)], Duration::from_secs(1), |_, threads| {
-            let count = |wanted: &[State]| {
-                u32::try_from(threads.iter().filter(|thread| wanted.contains(&thread.state)).count()).expect("few")
-            };
+            let count =
+                |wanted: &[State]| threads.iter().map(|thread| u32::from(wanted.contains(&thread.state))).sum::<u32>();
             waiting += count(&[State::GilWait]);
             busy += count(&[State::Running, State::Runnable]);
             both += u32::from(count(&[State::Running]) == 2);
@@ -125,7 +114,7 @@ fn of_two_threads_that_never_rest_one_waits_for_the_gil() {
         // On a busy machine the one that asks for the GIL every 5 ms waits for a core to do so.
         assert!(waiting * 100 > all * 15 && busy * 100 > all * 30, "Python {python}: {waiting} and {busy}");
         // What a thread ran unseen is made up for when it is seen next, and then it may be waiting for a core.
-        let lacked = waited_for_cores(script.pid()).saturating_sub(before).as_secs_f64() / length.as_secs_f64();
+        let lacked = cores::waited_for(script.pid()).saturating_sub(before).as_secs_f64() / length.as_secs_f64();
         let both = f64::from(both) * 2.0 / f64::from(all);
         assert!(
             both < 0.05 + lacked,

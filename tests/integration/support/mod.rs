@@ -4,6 +4,7 @@
 //! (a line of output, a state in `/proc`), never slept for.
 
 pub mod collapsed;
+pub mod cores;
 pub mod environment;
 pub mod gunicorn;
 pub mod http;

@@ -79,12 +79,7 @@ impl Advice for StartError {
             Self::NotPython { .. } => {
                 Some("name the process that runs Python: --pid, or --name with its script or module".into())
             }
-            Self::Unreadable { cause: AttachError::Version { .. }, .. } => {
-                Some("pyperf reads CPython 2.7 and 3.3 to 3.15".into())
-            }
-            Self::Unreadable { .. } => {
-                Some("try again: a program that has just been started has no interpreter yet".into())
-            }
+            Self::Unreadable { cause, .. } => cause.hint(),
             Self::Gone | Self::Interrupted | Self::NoThread(_) => None,
         }
     }

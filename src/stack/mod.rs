@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use names::Names;
 pub use open::{Opening, Reader, open};
 
+use crate::problem::Advice;
 use crate::recording::{Mode, ThreadStack};
 
 /// What to read, and how.
@@ -69,6 +70,17 @@ pub enum AttachError {
     /// There is no interpreter that can be read, or not yet.
     #[error("{0}")]
     Unreadable(String),
+}
+
+impl Advice for AttachError {
+    fn hint(&self) -> Option<String> {
+        let next = match self {
+            Self::Version { .. } => "pyperf reads CPython 2.7 and 3.3 to 3.15",
+            Self::NoSnapshots(_) => "leave out --reader snapshot: py-spy reads what snapshots cannot",
+            Self::Unreadable(_) => "try again: a program that has just been started has no interpreter yet",
+        };
+        Some(next.into())
+    }
 }
 
 /// Why a read gave no stacks.

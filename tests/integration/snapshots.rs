@@ -156,6 +156,9 @@ fn what_no_snapshot_can_be_taken_of_is_py_spy_s() {
     assert_eq!((auto.python, auto.instead), (old.to_string(), None));
     let forced = stack::open(script.pid(), options(Mode::NonBlocking, Line::Current), Clock::start());
     assert!(matches!(forced.err(), Some(AttachError::NoSnapshots(why)) if why.contains("Python 3.")));
+    let pid = script.pid().to_string();
+    let told = Pyperf::new(["attach", "--pid", &pid, "--reader", "snapshot", "-d", "1"]).run().ended_with(1).stderr;
+    assert!(told.contains("leave out --reader snapshot"), "{told}");
 }
 
 /// Every Python that snapshots can be taken of.

@@ -172,9 +172,13 @@ impl Walk {
             }
         }
         // The innermost frame was current between the copies. Of the few before it that are new, those are what they seem that say
-        // of themselves that they wait for the next, and the innermost that it runs.
+        // of themselves that they wait for the next, and the innermost that it runs. One that is being made has its predecessor's
+        // caller still. A generator that had yielded was not there any more when a new frame was copied, though that may say so:
+        // what is in one cache line can be older than what is in the next.
         let new = self.frames.len() - same;
-        let sound = self.doubtful == 0;
+        let is_new = |frame: &RawFrame| before(frame).is_none_or(|before| before.code != frame.code);
+        let in_the_making = self.can_tell && !self.runs && self.frames.first().is_some_and(is_new);
+        let sound = self.doubtful == 0 && !in_the_making && (new == 0 || self.bridged.is_none());
         let whole = sound && (new <= 1 || new <= MOST_NEW && self.runs && self.can_tell);
         Agreed { frames: same.min(self.frames.len() - self.doubtful.min(self.frames.len())), whole }
     }
@@ -218,5 +222,83 @@ impl Fields {
             entry: layout.entry.is_some_and(|offset| byte(offset) != 0),
             stacktop: layout.stacktop.and_then(|offset| int(bytes, offset)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::pyspy::Found;
+    use crate::stack::snapshot::layout::v3_12;
+    use crate::stack::snapshot::memory::Memory;
+
+    const VIEW: u64 = 0x10000;
+    const INNER: u64 = 0x10080;
+    const GENERATOR: u64 = 0x20000;
+    const LENGTH: usize = 0x100;
+
+    /// A frame of 3.12: where it is, its code, its caller, the instruction, whether its own code runs.
+    type Shown = (u64, u64, u64, u64, bool);
+
+    /// A copy of a stretch of the chunk and of a generator.
+    fn copy(frames: &[Shown]) -> Batch {
+        let frames = frames.to_vec();
+        let mut memory = Memory::made(Box::new(move |base, bytes| {
+            let mut put = |address: u64, value: &[u8]| {
+                let place = address.checked_sub(base).and_then(|place| usize::try_from(place).ok());
+                let place = place.and_then(|place| bytes.get_mut(place..place + value.len()));
+                if let Some(place) = place {
+                    place.copy_from_slice(value);
+                }
+            };
+            for (at, code, previous, instruction, runs) in &frames {
+                put(*at, &code.to_ne_bytes());
+                put(at + 8, &previous.to_ne_bytes());
+                put(at + 56, &instruction.to_ne_bytes());
+                put(at + 64, &(if *runs { -1_i32 } else { 3 }).to_ne_bytes());
+                put(at + 70, &[u8::from(*at == GENERATOR)]);
+            }
+            true
+        }));
+        let mut batch = Batch::default();
+        batch.add(VIEW, LENGTH);
+        batch.add(GENERATOR, LENGTH);
+        memory.read_batch(&mut batch);
+        batch
+    }
+
+    /// The codes of the walk from the inner frame through a later copy, and whether they are believed, given an earlier one.
+    fn believed(earlier: &[Shown], later: &[Shown]) -> (Vec<u64>, bool) {
+        let layout = v3_12(Found { version: (3, 12), interpreter: 0x30000, gil: 0, inside: false }).frame;
+        let (earlier, later) = (copy(earlier), copy(later));
+        let [earlier, later] = [&earlier, &later].map(|batch| Pieces::of(batch, 0, 2));
+        let mut walk = Walk::default();
+        assert_eq!(walk.follow(&later, &earlier, INNER, &layout), End::Whole);
+        let agreed = walk.confirmed(&earlier, &layout, false);
+        (walk.frames.iter().map(|frame| frame.code).collect(), agreed.whole)
+    }
+
+    #[test]
+    fn what_runs_on_a_generator_that_has_yielded_is_believed_only_if_it_did_before() {
+        let view = (VIEW, 1, 0, 100, false);
+        let earlier = [view, (GENERATOR, 2, VIEW, 200, false), (INNER, 3, GENERATOR, 300, true)];
+        let yielded = |at| (GENERATOR, 2, 0, at, false);
+        assert_eq!(believed(&earlier, &[view, yielded(200), (INNER, 3, GENERATOR, 310, true)]), (vec![3, 2, 1], true));
+        // Another function, called by the view; of its frame the half with the caller is older.
+        let called = (INNER, 4, GENERATOR, 400, true);
+        for at in [200, 210] {
+            assert_eq!(believed(&earlier, &[view, yielded(at), called]), (vec![4, 2, 1], false));
+        }
+    }
+
+    #[test]
+    fn the_caller_of_a_frame_that_is_being_made_is_not_believed() {
+        let generator = (GENERATOR, 2, VIEW, 200, false);
+        let earlier = [(VIEW, 1, 0, 100, false), generator, (INNER, 3, GENERATOR, 300, true)];
+        let later = |inner| [(VIEW, 1, 0, 100, false), generator, inner];
+        assert_eq!(believed(&earlier, &later((INNER, 4, GENERATOR, 400, false))), (vec![4, 2, 1], false));
+        assert_eq!(believed(&earlier, &later((INNER, 4, GENERATOR, 400, true))), (vec![4, 2, 1], true));
+        // One that was there before is being left.
+        assert_eq!(believed(&earlier, &later((INNER, 3, GENERATOR, 310, false))), (vec![3, 2, 1], true));
     }
 }

@@ -14,14 +14,17 @@ const SECONDS: [u32; 2] = [1, 5];
 /// The master and its workers.
 const PROCESSES: f64 = 5.0;
 
-const COMPARED: [(Profiler, u32); 9] = [
+const COMPARED: [(Profiler, u32); 12] = [
     (Profiler::Pyperf, 100),
+    (Profiler::Calls, 100),
     (Profiler::PySpy, 100),
     (Profiler::Pyperf, 1000),
+    (Profiler::Calls, 1000),
     (Profiler::PySpy, 1000),
     (Profiler::Austin3, 1000),
     (Profiler::Austin4, 1000),
     (Profiler::Pyperf, 10_000),
+    (Profiler::Calls, 10_000),
     (Profiler::Austin3, 10_000),
     (Profiler::Austin4, 10_000),
 ];

@@ -4,7 +4,8 @@
 //!
 //! Every profiler is a whole program on the same busy tree: four sync workers of gunicorn (for throughput also threads), a
 //! request of 10 ms through 22 frames, wrk on loopback. They take turns in every round, and a figure is the median of the
-//! rounds: what else the machine does hits all of them alike. Python, gunicorn, py-spy and both Austins come with pip into
+//! rounds: what else the machine does hits all of them alike. Beside them stand the bare system calls of a
+//! sample, which show what is left to be saved ([`calls`]). Python, gunicorn, py-spy and both Austins come with pip into
 //! `target/python-envs`. Austin 4 wants a newer C library than Debian 12 has; see [`austin`].
 //!
 //! CPython 3.15's own `profiling.sampling` is left out: it reads no other Python than its own, and the target is a 3.11.
@@ -18,6 +19,7 @@
 )]
 
 mod austin;
+mod calls;
 #[path = "../shared/child.rs"]
 mod child;
 mod cost;
@@ -53,6 +55,9 @@ const PARTS: [(&str, Measure); 6] = [
 ];
 
 fn main() {
+    if calls::serve(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        return;
+    }
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let unknown = asked.iter().find(|word| PARTS.iter().all(|(name, _)| name != word));
     assert!(unknown.is_none(), "there is no part {unknown:?}");

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::austin;
 use crate::child::{Used, watch};
 use crate::service::Site;
 use crate::support::environment::{Environment, Packages};
 use crate::support::python::Python;
 use crate::support::temp_dir::TempDir;
+use crate::{austin, calls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profiler {
@@ -24,6 +24,8 @@ pub enum Profiler {
     PySpyStopping,
     Austin3,
     Austin4,
+    /// No profiler: [`calls`] that each would have to make.
+    Calls,
 }
 
 impl Profiler {
@@ -34,6 +36,7 @@ impl Profiler {
             Self::PySpyStopping => "py-spy 0.4.3",
             Self::Austin3 => "Austin 3.7",
             Self::Austin4 => "Austin 4.0",
+            Self::Calls => "the calls alone",
         }
     }
 }
@@ -130,6 +133,7 @@ impl Profilers {
                 command.args(&self.austin4[1..]).args(["-C", "-p", &pid, "-i", &interval]);
                 command
             }
+            Profiler::Calls => calls::command(&pid, &rate),
         };
         if let Some(seconds) = &seconds {
             let austin = matches!(profiler, Profiler::Austin3 | Profiler::Austin4);
@@ -145,7 +149,7 @@ impl Profilers {
 fn count(profiler: Profiler, text: &str) -> u64 {
     match profiler {
         // Lines of `frame;frame count`.
-        Profiler::Pyperf | Profiler::PySpy | Profiler::PySpyStopping => collapsed(text.lines()),
+        Profiler::Pyperf | Profiler::PySpy | Profiler::PySpyStopping | Profiler::Calls => collapsed(text.lines()),
         // A line each: `Ppid;Ttid;frame;frame microseconds`.
         Profiler::Austin3 => text.lines().filter(|line| line.starts_with('P')).count() as u64,
         // Binary, and at its end the text `errors`, a zero byte, `invalid/all`.

@@ -24,9 +24,13 @@ const SLICE: u32 = 2;
 /// What a profiler may take until it samples: py-spy needs 75 ms, all of them less than this on a busy machine.
 const SETTLED: Duration = Duration::from_millis(500);
 
-/// Who samples how often, and the share of the requests that may be missing (%); the peer is only shown.
-const SAMPLED: [(Profiler, u32, Option<f64>); 3] =
-    [(Profiler::Pyperf, 100, Some(1.0)), (Profiler::Pyperf, 1000, Some(3.0)), (Profiler::PySpy, 100, None)];
+/// Who samples how often, and the share of the requests that may be missing (%); the others are only shown.
+const SAMPLED: [(Profiler, u32, Option<f64>); 4] = [
+    (Profiler::Pyperf, 100, Some(1.0)),
+    (Profiler::Pyperf, 1000, Some(3.0)),
+    (Profiler::Calls, 1000, None),
+    (Profiler::PySpy, 100, None),
+];
 
 pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
     for shape in [SYNC, GTHREAD] {

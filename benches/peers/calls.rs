@@ -1,0 +1,128 @@
+//! The system calls that a sample of this kind cannot do without, and nothing else: what it costs at least on this machine.
+//!
+//! At each tick a thread wakes, reads of each worker eight pieces of memory in one call, asks of each thread of the tree what it does
+//! and of each process its CPU clock, and looks at nothing of it. It is a program of its own, this bench's binary once more, so that
+//! it is measured as the profilers are. Who stays above it has only its own work to save; below it come only fewer calls.
+
+use std::fs::{self, File};
+use std::io::IoSliceMut;
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+use pyperf::clock::Clock;
+use pyperf::process::cpu::ProcessClock;
+use pyperf::process::priority;
+
+/// The first argument of the binary that is to be this program.
+const WORD: &str = "calls";
+
+/// The pieces of a worker's memory, in bytes: head and state of a thread, and twice two chunks of its data stack and its C stack.
+const PIECES: [usize; 8] = [8, 312, 4096, 4096, 4096, 4096, 4096, 4096];
+const PAGE: usize = 4096;
+
+/// The program that makes the calls for the tree below `pid`, until it is ended if it is given no end.
+pub fn command(pid: &str, rate: &str) -> Command {
+    let own = std::env::current_exe().expect("this bench has a binary");
+    let mut command = Command::new(own);
+    command.args([WORD, pid, rate]);
+    command
+}
+
+/// Is that program when the arguments say so: `calls PID RATE [-d SECONDS] -o FILE`.
+pub fn serve(arguments: &[String]) -> bool {
+    let [word, pid, rate, options @ ..] = arguments else { return false };
+    if word != WORD {
+        return false;
+    }
+    let option = |name: &str| options.iter().position(|word| word == name).and_then(|place| options.get(place + 1));
+    let number = |text: &String| text.parse().expect("a number");
+    let seconds = option("-d").map_or(u64::MAX, number);
+    let calls = make(pid.parse().expect("a pid"), number(rate), seconds);
+    fs::write(option("-o").expect("a file"), format!("calls {calls}\n")).expect("the file can be written");
+    true
+}
+
+/// Makes the calls until the time is over; returns how many threads were asked for.
+fn make(master: i32, rate: u64, seconds: u64) -> u64 {
+    let mut processes: Vec<Target> = children(master).into_iter().map(|worker| Target::of(worker, true)).collect();
+    processes.insert(0, Target::of(master, false));
+    priority::come_first();
+    let clock = Clock::start();
+    let start = clock.now();
+    let (mut tick, mut asked) = (0, 0);
+    while tick < rate.saturating_mul(seconds) {
+        let due = start + Duration::from_nanos(tick * 1_000_000_000 / rate);
+        sleep(due.since(clock.now()));
+        asked += processes.iter_mut().map(Target::ask).sum::<u64>();
+        let elapsed = clock.now().since(start);
+        let reached = elapsed.as_nanos() * u128::from(rate) / 1_000_000_000;
+        tick = u64::try_from(reached).unwrap_or(u64::MAX) + 1;
+    }
+    asked
+}
+
+/// The workers of a master.
+fn children(master: i32) -> Vec<i32> {
+    let text = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("the kernel tells children");
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// A process that calls are made for.
+struct Target {
+    pid: Pid,
+    clock: ProcessClock,
+    /// `syscall` of each thread.
+    threads: Vec<File>,
+    /// What is read of its memory; nothing where all threads sleep, as a sampler need not look again.
+    pieces: Vec<RemoteIoVec>,
+    bytes: Vec<u8>,
+}
+
+impl Target {
+    fn of(pid: i32, at_work: bool) -> Self {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");
+        let open = |task: fs::DirEntry| File::open(task.path().join("syscall")).ok();
+        let pieces = if at_work { pieces(pid) } else { Vec::new() };
+        Self {
+            pid: Pid::from_raw(pid),
+            clock: ProcessClock::of(pid).expect("the process lives"),
+            threads: tasks.flatten().filter_map(open).collect(),
+            bytes: vec![0; pieces.iter().map(|piece| piece.len).sum()],
+            pieces,
+        }
+    }
+
+    /// Makes the calls once; returns of how many threads.
+    fn ask(&mut self) -> u64 {
+        let mut said = [0; 192];
+        for thread in &self.threads {
+            assert!(thread.read_at(&mut said, 0).is_ok(), "a thread of {} has ended", self.pid);
+        }
+        let _ = self.clock.used();
+        if !self.pieces.is_empty() {
+            let read = process_vm_readv(self.pid, &mut [IoSliceMut::new(&mut self.bytes)], &self.pieces);
+            assert_eq!(read, Ok(self.bytes.len()), "the memory of {} cannot be read", self.pid);
+        }
+        self.threads.len() as u64
+    }
+}
+
+/// Pieces that are there, on pages of their own: the heap's first and the last of the main thread's stack.
+fn pieces(pid: i32) -> Vec<RemoteIoVec> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process lives");
+    let range = |name: &str| {
+        let line = maps.lines().find(|line| line.ends_with(name)).expect("a process has a heap and a stack");
+        let (start, end) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')).expect("a range");
+        [start, end].map(|text| usize::from_str_radix(text, 16).expect("an address"))
+    };
+    let ([heap, _], [_, stack]) = (range("[heap]"), range("[stack]"));
+    let place = |number: usize| match number % 2 {
+        0 => heap + (number / 2) * PAGE,
+        _ => stack - (number / 2 + 1) * PAGE,
+    };
+    PIECES.iter().enumerate().map(|(number, length)| RemoteIoVec { base: place(number), len: *length }).collect()
+}

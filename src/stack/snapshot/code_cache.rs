@@ -2,7 +2,8 @@
 //!
 //! A code object never changes, but it can die and another take its address (`exec` in a loop, a reloaded module). From 3.14 on the
 //! interpreter counts deaths; before, an entry is believed for a quarter of a second and then compared with the struct in
-//! memory, many in one system call. An instruction outside of its code is never given a line. Bounded.
+//! memory, many in one system call. An instruction outside of its code is never given a line. A fork begins with
+//! what is known of its parent's codes. Bounded.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -54,12 +55,14 @@ pub(super) struct CodeCache {
     doubtful: Vec<u64>,
 }
 
+#[derive(Clone)]
 struct Entry {
     print: Print,
     /// `None` when its texts could not be read.
-    code: Option<Code>,
+    code: Option<Arc<Code>>,
     short_file: Option<String>,
-    checked: Moment,
+    /// `None` in a fork that has not compared it yet.
+    checked: Option<Moment>,
     /// The number of deaths when it was checked.
     generation: Option<u64>,
     /// Whether the function stands around a request.
@@ -104,6 +107,17 @@ impl CodeCache {
         self.root.is_some()
     }
 
+    /// For a process that was forked from this one: it has the same codes, but none is believed before it has been compared.
+    pub(super) fn of_fork(&self, root: Option<PathBuf>) -> Self {
+        let unchecked = |entry: &Entry| Entry { checked: None, generation: None, ..entry.clone() };
+        Self {
+            entries: self.entries.iter().map(|(address, entry)| (*address, unchecked(entry))).collect(),
+            kind: self.kind,
+            stretches: self.stretches,
+            ..Self::new(root)
+        }
+    }
+
     /// Makes sure that what is known of the codes of these frames is true now.
     pub(super) fn settle<'a>(
         &mut self,
@@ -118,7 +132,7 @@ impl CodeCache {
             let believed = self.entries.get(&frame.code).is_some_and(|entry| match generation {
                 // It was read with the frames, so a death after that is seen with the next sample.
                 Some(_) => entry.generation == generation,
-                None => now.since(entry.checked) < BELIEVED,
+                None => entry.checked.is_some_and(|checked| now.since(checked) < BELIEVED),
             });
             if !believed {
                 self.doubtful.push(frame.code);
@@ -151,7 +165,7 @@ impl CodeCache {
             match print {
                 Some(print) if self.entries.get(&address).is_some_and(|entry| entry.print == print) => {
                     if let Some(entry) = self.entries.get_mut(&address) {
-                        entry.checked = now;
+                        entry.checked = Some(now);
                         entry.generation = self.generation;
                     }
                 }
@@ -166,10 +180,11 @@ impl CodeCache {
         let code = self.reader.read(memory, print, layout);
         let code = code.map(|code| Code { function: cut(code.function), ..code });
         let short_file = code.as_ref().and_then(|code| self.shorten(&code.file));
-        let code = code.map(|code| Code { file: cut(code.file), ..code });
+        let code = code.map(|code| Arc::new(Code { file: cut(code.file), ..code }));
         self.stretches += code.as_ref().map_or(0, |code| code.lines.len());
         let generation = self.generation;
-        let mut entry = Entry { print, code, short_file, checked: now, generation, serves: false, frames: Vec::new() };
+        let checked = Some(now);
+        let mut entry = Entry { print, code, short_file, checked, generation, serves: false, frames: Vec::new() };
         entry.serves = entry.frame(print.first_line()).is_some_and(|frame| is_of_request(&frame));
         self.entries.insert(address, entry);
     }
@@ -223,9 +238,86 @@ impl CodeCache {
     }
 }
 
+/// The root directory of a process that has files of its own.
+pub(super) fn root_of(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/root"))
+}
+
 /// The path from the directory that holds its outermost package, as py-spy has it.
 fn below_packages(file: &Path) -> Option<String> {
     let top = file.ancestors().skip(1).find(|directory| !directory.join("__init__.py").exists());
     let top = top.or_else(|| file.ancestors().last())?;
     Some(file.strip_prefix(top).ok()?.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::stack::pyspy::Found;
+    use crate::stack::snapshot::layout::v3_12;
+
+    const CODE: u64 = 0x1000;
+    const KIND: u64 = 0x2000;
+    const KIND_NAME: u64 = 0x2100;
+    const FILE: u64 = 0x3000;
+    const VIEW: u64 = 0x4000;
+    const OTHER: u64 = 0x5000;
+    const LINES: u64 = 0x6000;
+
+    /// What is at an address of a process whose one code object has its name there.
+    fn at(address: u64, name: u64) -> Vec<u8> {
+        let put = |length: usize, fields: &[(usize, u64)], text: &str| {
+            let mut bytes = vec![0; length];
+            for (offset, value) in fields {
+                bytes[*offset..offset + 8].copy_from_slice(&value.to_ne_bytes());
+            }
+            bytes.extend(text.as_bytes());
+            bytes
+        };
+        // Compact, ASCII, a byte for each character.
+        let text = |text: &str| put(40, &[(16, text.len() as u64), (32, 1 << 6 | 1 << 5 | 1 << 2)], text);
+        match address {
+            CODE => put(192, &[(8, KIND), (16, 50), (112, FILE), (120, name), (128, name), (136, LINES)], ""),
+            KIND => put(32, &[(24, KIND_NAME)], ""),
+            KIND_NAME => put(0, &[], "code\0"),
+            FILE => text("app.py"),
+            VIEW => text("view"),
+            OTHER => text("other"),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a frame of that code is called, how often the code was looked at for that, and how often its texts were read.
+    fn named(codes: &mut CodeCache, name: u64) -> (String, u32, u32) {
+        let counts = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let counted = Arc::clone(&counts);
+        let mut memory = Memory::made(Box::new(move |address, bytes| {
+            counted[0].fetch_add(u32::from(address == CODE), Relaxed);
+            counted[1].fetch_add(u32::from(address == name), Relaxed);
+            let (start, offset) = if address == KIND + 24 { (KIND, 24) } else { (address, 0) };
+            bytes.iter_mut().zip(at(start, name).iter().skip(offset)).for_each(|(byte, there)| *byte = *there);
+            true
+        }));
+        let layout = v3_12(Found { version: (3, 12), interpreter: 0x10000, gil: 0, inside: false });
+        let frame = RawFrame { code: CODE, instruction: CODE + 192, ..RawFrame::default() };
+        codes.settle(&mut memory, &layout, [frame].iter(), None, Clock::start().now());
+        let Named::As(shown, _) = codes.name(&frame, &layout, Line::Current) else { panic!("it is a code object") };
+        let [looks, reads] = [&counts[0], &counts[1]].map(|count| count.load(Relaxed));
+        (shown.function.clone(), looks, reads)
+    }
+
+    #[test]
+    fn a_fork_compares_the_codes_of_its_parent_and_reads_only_those_that_are_others() {
+        let mut parent = CodeCache::new(None);
+        assert_eq!(named(&mut parent, VIEW), ("view".to_owned(), 1, 1));
+        assert_eq!(named(&mut parent, VIEW), ("view".to_owned(), 0, 0));
+        let mut fork = parent.of_fork(None);
+        assert_eq!(named(&mut fork, VIEW), ("view".to_owned(), 1, 0));
+        assert_eq!(named(&mut fork, VIEW), ("view".to_owned(), 0, 0));
+        assert_eq!(named(&mut parent.of_fork(None), OTHER), ("other".to_owned(), 1, 1));
+    }
 }

@@ -25,12 +25,11 @@ mod shown;
 mod threads;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use code_cache::{CodeCache, Named};
+use code_cache::{CodeCache, Named, root_of};
 use frames::RawFrame;
 use known::{Known, NAMELESS_TURN, Seen, Who};
 use layout::{Gil, Layout};
@@ -75,12 +74,12 @@ pub struct SnapshotReader {
 }
 
 /// What a process has in common with those that are forked from it.
-#[derive(Clone, Debug)]
 pub struct Kin {
     layout: Layout,
     python: String,
     /// Whether it has files of its own.
     inside: bool,
+    codes: CodeCache,
     names: ByIdent,
 }
 
@@ -116,7 +115,8 @@ impl SnapshotReader {
             Err(why) => return Err(Refused::of(spy, why.to_string())),
         };
         let python = spy.version();
-        let mut reader = Self::over(pid, memory, layout, found.inside, python, options, clock);
+        let codes = CodeCache::new(found.inside.then(|| root_of(pid)));
+        let mut reader = Self::over(pid, memory, layout, codes, python, options, clock);
         let spy = reader.check(spy)?;
         let mut names = Names::of(pid, Some(spy), options, clock);
         reader.board = names.board();
@@ -133,7 +133,8 @@ impl SnapshotReader {
     pub fn inherit(pid: i32, kin: &Kin, options: Options, clock: Clock) -> Option<(Self, Names)> {
         let memory = Memory::of(pid).ok()?;
         let (layout, python) = (kin.layout.clone(), kin.python.clone());
-        let mut reader = Self::over(pid, memory, layout, kin.inside, python, options, clock);
+        let codes = kin.codes.of_fork(kin.inside.then(|| root_of(pid)));
+        let mut reader = Self::over(pid, memory, layout, codes, python, options, clock);
         let names = Names::of(pid, None, options, clock);
         reader.board = names.board();
         // py-spy does not know this process yet, and most of its threads get their names from the parent.
@@ -160,6 +161,7 @@ impl SnapshotReader {
             layout: self.threads.layout.clone(),
             python: self.python.clone(),
             inside: self.codes.has_root(),
+            codes: self.codes.of_fork(None),
             names: names.collect(),
         }
     }
@@ -168,7 +170,7 @@ impl SnapshotReader {
         pid: i32,
         memory: Memory,
         layout: Layout,
-        inside: bool,
+        codes: CodeCache,
         python: String,
         options: Options,
         clock: Clock,
@@ -182,7 +184,7 @@ impl SnapshotReader {
             python,
             memory,
             threads: Threads::of(layout),
-            codes: CodeCache::new(inside.then(|| PathBuf::from(format!("/proc/{pid}/root")))),
+            codes,
             calls: Calls::default(),
             kernel: ThreadStates::new(pid, gil, clock),
             known: HashMap::default(),
@@ -400,7 +402,15 @@ mod tests {
         }));
         let found = Found { version: (3, 12), interpreter: INTERPRETER, gil: 0, inside: false };
         let options = Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0, by: By::Snapshot };
-        SnapshotReader::over(1, memory, layout::v3_12(found), false, "3.12.0".into(), options, Clock::start())
+        SnapshotReader::over(
+            1,
+            memory,
+            layout::v3_12(found),
+            CodeCache::new(None),
+            "3.12.0".into(),
+            options,
+            Clock::start(),
+        )
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! Memory that says anything: the walker on images that are made up, mutated, and that change while they are read.
+//! Memory that says anything: the reader on images that are made up, mutated, and that change while they are read.
+//!
+//! Half of the cases go through the whole reader, the others through its parts with a clock of their own, so that what is
+//! known of code objects grows old. Each of the three shapes of memory that there are has its share: 3.11's, 3.12's, and that of
+//! Pythons that tell their layout and count the deaths of code objects.
 //!
 //! `PYPERF_FUZZ_CASES` sets how many cases there are: 50 000 otherwise; `.ci/run` takes a million, optimised, which take about a
 //! minute. What is asked for: no panic, no endless walk, no read without bound. Whether the answer is right is for the integration
@@ -7,14 +11,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::SnapshotReader;
 use super::code_cache::{CodeCache, Named};
-use super::layout::{Layout, v3_11, v3_12};
+use super::layout::{CurrentFrame, FrameLayout, Layout, ThreadLayout, v3_11, v3_12};
 use super::memory::Memory;
 use super::threads::Threads;
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::random::mix;
-use crate::stack::Line;
+use crate::recording::Mode;
 use crate::stack::pyspy::Found;
+use crate::stack::{By, Line, Options, StackReader};
 
 /// Where the image stands.
 const BASE: u64 = 1 << 20;
@@ -31,6 +37,17 @@ impl Dice {
 
     fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
+    }
+}
+
+/// A layout as 3.14 and later tell it.
+fn told(found: Found) -> Layout {
+    let known = v3_12(found);
+    Layout {
+        generation: Some(BASE + 0x60),
+        thread: ThreadLayout { current: CurrentFrame::Here(72), ..known.thread },
+        frame: FrameLayout { length: 80, owner: 74, tagged: true, stacktop: None, ..known.frame },
+        ..known
     }
 }
 
@@ -65,6 +82,8 @@ fn image(layout: &Layout, dice: &mut Dice) -> Vec<u8> {
         put(state + layout.thread.next as u64, if number + 1 < threads { self::state(number + 1) } else { 0 });
         put(state + layout.thread.interp as u64, layout.interpreter);
         put(state + 56, state + 0x300);
+        put(state + layout.thread.ident as u64, dice.below(3));
+        put(state + layout.thread.kernel_id as u64, dice.below(3));
         put(state + layout.thread.chunk as u64, chunk);
         put(state + layout.thread.chunk as u64 + 8, chunk + 0x2000);
         put(chunk + 8, 0x4000);
@@ -78,8 +97,12 @@ fn image(layout: &Layout, dice: &mut Dice) -> Vec<u8> {
             put(place + layout.frame.code as u64, code);
             put(place + layout.frame.previous as u64, previous);
             put(place + layout.frame.instruction as u64, code + layout.code.instructions as u64 + dice.below(110) * 2);
-            put(place + 64, dice.below(2).wrapping_sub(1) & 0xffff_ffff | dice.below(4) << 48);
+            put(place + 64, dice.below(2).wrapping_sub(1) & 0xffff_ffff);
+            put(place + layout.frame.owner as u64, dice.below(4));
             previous = place;
+        }
+        if let CurrentFrame::Here(offset) = layout.thread.current {
+            put(state + offset as u64, previous);
         }
         put(state + 0x300, previous);
         put(state + 0x308, previous);
@@ -119,12 +142,16 @@ fn memory(mut bytes: Vec<u8>, mut dice: Dice, restless: bool, asked: &Arc<Atomic
     }))
 }
 
-/// Three samples of one made-up process.
+/// Three samples of one made-up process; the bytes that were asked for, and how many frames have a name.
 fn case(seed: u64) -> (u64, usize) {
     let mut dice = Dice(mix(seed));
     let interpreter = BASE + 0x100;
     let found = |minor| Found { version: (3, minor), interpreter, gil: BASE + 0x40, inside: false };
-    let layout = if seed.is_multiple_of(2) { v3_11(found(11)) } else { v3_12(found(12)) };
+    let layout = match seed % 3 {
+        0 => v3_11(found(11)),
+        1 => v3_12(found(12)),
+        _ => told(found(14)),
+    };
     let mut bytes = if dice.below(8) == 0 {
         (0..SIZE / 8).flat_map(|_| (BASE + dice.below(SIZE as u64 / 8) * 8).to_ne_bytes()).collect()
     } else {
@@ -133,8 +160,27 @@ fn case(seed: u64) -> (u64, usize) {
     let mutations = [0, 1, 4, 64, 4096][usize::try_from(dice.below(5)).unwrap_or(0)];
     mutate(&mut bytes, &mut dice, mutations);
     let asked = Arc::default();
-    let restless = dice.below(2) == 0;
-    let mut memory = memory(bytes, dice, restless, &asked);
+    let (restless, whole) = (dice.below(2) == 0, dice.below(2) == 0);
+    let memory = memory(bytes, dice, restless, &asked);
+    let named = if whole { read(memory, layout) } else { read_by_parts(memory, layout) };
+    (asked.load(Relaxed), named)
+}
+
+/// By the reader as it is used, of a process that the kernel does not know.
+fn read(memory: Memory, layout: Layout) -> usize {
+    let options = Options { mode: Mode::NonBlocking, line: Line::Current, locals: 0, by: By::Snapshot };
+    let codes = CodeCache::new(None);
+    let mut reader = SnapshotReader::over(i32::MAX, memory, layout, codes, "3".into(), options, Clock::start());
+    let mut named = 0;
+    for _ in 0..3 {
+        let threads = reader.read().unwrap_or_default();
+        named += threads.iter().map(|thread| thread.stack.iter().count()).sum::<usize>();
+    }
+    named
+}
+
+/// By its parts, a second between two samples.
+fn read_by_parts(mut memory: Memory, layout: Layout) -> usize {
     let (mut threads, mut codes) = (Threads::of(layout), CodeCache::new(None));
     let mut named = 0;
     for sample in 0..3 {
@@ -148,7 +194,7 @@ fn case(seed: u64) -> (u64, usize) {
             named += usize::from(matches!(codes.name(frame, &threads.layout, Line::Current), Named::As(..)));
         }
     }
-    (asked.load(Relaxed), named)
+    named
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a sample reads of the interpreter as a whole: where its list of threads begins, who holds the GIL, and how many code objects
 //! have died.
 //!
-//! From 3.12 on these words are near each other in `_PyRuntime`, and are read as one piece: a piece costs 0.4 µs however short it is.
+//! They are read once, before the threads: a list that changed meanwhile leads to states that are not the interpreter's, and
+//! whether a stack is whole never depends on them. From 3.12 on these words are near each other in `_PyRuntime`, and are read as
+//! one piece: a piece costs 0.4 µs however short it is.
 
 use super::layout::{Gil, Layout};
 use super::memory::{Batch, int, word};

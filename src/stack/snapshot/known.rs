@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use super::SnapshotReader;
 use super::shown::Shown;
-use super::threads::Taken;
+use super::threads::{Taken, Who};
 use crate::clock::Moment;
 use crate::stack::state::Activity;
 
 /// Between two looks for the name of a thread that had none, at first and at most.
 pub(super) const NAMELESS_TURN: Duration = Duration::from_secs(1);
 const NAMELESS_LONGEST: Duration = Duration::from_secs(30);
-
-/// Python's own id of a thread, and the kernel's in its pid namespace.
-pub(super) type Who = (u64, u64);
 
 /// A thread of the last sample.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +85,8 @@ impl SnapshotReader {
         let edition = self.board.edition();
         if edition != std::mem::replace(&mut self.edition, edition) {
             let mut names = self.board.open();
-            for ((ident, _), known) in &mut self.known {
-                known.name = names.get(ident).cloned().or(known.name.take());
+            for (who, known) in &mut self.known {
+                known.name = names.get(&who.ident).cloned().or(known.name.take());
             }
             // The next thread with one of these idents is another.
             names.clear();

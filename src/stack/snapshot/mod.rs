@@ -31,11 +31,11 @@ use foldhash::fast::RandomState;
 
 use code_cache::{CodeCache, Named, root_of};
 use frames::RawFrame;
-use known::{Known, NAMELESS_TURN, Seen, Who};
+use known::{Known, NAMELESS_TURN, Seen};
 use layout::{Gil, Layout};
 use memory::Memory;
 use shown::Calls;
-use threads::{Failure, RawThread, Taken, Threads};
+use threads::{Failure, RawThread, Taken, Threads, Who};
 
 use super::names::{Board, ByIdent, Names};
 use super::pyspy::PySpyReader;
@@ -156,7 +156,7 @@ impl SnapshotReader {
     /// What a process that is forked from this one will have in common with it.
     #[must_use]
     pub fn kin(&self) -> Kin {
-        let names = self.known.iter().filter_map(|((ident, _), known)| Some((*ident, known.name.clone()?)));
+        let names = self.known.iter().filter_map(|(who, known)| Some((who.ident, known.name.clone()?)));
         Kin {
             layout: self.threads.layout.clone(),
             python: self.python.clone(),
@@ -282,8 +282,7 @@ impl SnapshotReader {
         self.meet(&taken, now);
         self.keep(&taken, now);
         self.seen.clear();
-        let gil = |thread: &RawThread| taken.holder == Some(thread.state);
-        self.seen.extend(taken.threads.iter().map(|thread| Seen { who: thread.who(), gil: gil(thread) }));
+        self.seen.extend(taken.threads.iter().map(|thread| Seen { who: thread.who(), gil: thread.gil }));
         self.whole = taken.threads.iter().all(|thread| !thread.torn);
         Ok(taken)
     }
@@ -294,7 +293,7 @@ impl SnapshotReader {
         for thread in &taken.threads {
             if let Some(known) = self.known.get_mut(&thread.who()) {
                 known.shown.keep(&thread.frames, taken.generation, now);
-                new.extend(&thread.frames[known.shown.len()..]);
+                new.extend(thread.frames.get(known.shown.len()..).unwrap_or_default());
             }
         }
         if !new.is_empty() {
@@ -305,7 +304,7 @@ impl SnapshotReader {
     /// Names the frames of a thread that it was not shown with; `false` when one makes no sense, which ends the stack.
     fn name(&mut self, thread: &RawThread) -> bool {
         let Some(known) = self.known.get_mut(&thread.who()) else { return true };
-        for frame in &thread.frames[known.shown.len()..] {
+        for frame in thread.frames.get(known.shown.len()..).unwrap_or_default() {
             let named = match self.codes.name(frame, &self.threads.layout, self.options.line) {
                 Named::As(frame, serves) => Some((frame, serves)),
                 Named::Hidden => None,
@@ -323,9 +322,8 @@ impl SnapshotReader {
         let state = decide(known.activity, known.shown.is_serving());
         let peek = |address, bytes: &mut [u8]| self.memory.read(address, bytes);
         let wait = self.kernel.wait(known.outside, known.activity, state, peek);
-        let (ident, _) = seen.who;
         ThreadStack {
-            ident,
+            ident: seen.who.ident,
             os_id: known.outside,
             name: known.name.clone(),
             state,

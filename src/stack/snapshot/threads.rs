@@ -31,12 +31,32 @@ pub(super) struct RawThread {
     pub(super) frames: Vec<RawFrame>,
     /// Whether the innermost frames are missing, because they changed in every try.
     pub(super) torn: bool,
+    /// Whether it held the GIL when it was read.
+    pub(super) gil: bool,
+}
+
+/// Which thread it is: its state can serve another one later, and two states can have one pair of ids for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Who {
+    /// Address of its state.
+    pub(super) state: u64,
+    /// Python's own id of it.
+    pub(super) ident: u64,
+    /// The kernel's, in its own pid namespace.
+    pub(super) kernel_id: u64,
 }
 
 impl RawThread {
-    /// Python's own id of it, and the kernel's.
-    pub(super) const fn who(&self) -> (u64, u64) {
-        (self.ident, self.kernel_id)
+    pub(super) const fn who(&self) -> Who {
+        Who { state: self.state, ident: self.ident, kernel_id: self.kernel_id }
+    }
+
+    /// Whether it begins only now, among these: until it runs it has no frames, and no ids (3.12 and later) or those of the thread
+    /// that starts it (3.11; `PyThreadState_New` and `thread_run` in `Modules/_threadmodule.c`).
+    fn is_beginning(&self, all: &[Self]) -> bool {
+        let is_taken =
+            |other: &Self| other.state != self.state && (other.ident, other.kernel_id) == (self.ident, self.kernel_id);
+        self.frames.is_empty() && !self.torn && (self.kernel_id == 0 || all.iter().any(is_taken))
     }
 }
 
@@ -44,8 +64,6 @@ impl RawThread {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) threads: Vec<RawThread>,
-    /// Address of the state of the thread that held the GIL.
-    pub(super) holder: Option<u64>,
     /// The number that changes when a code object dies.
     pub(super) generation: Option<u64>,
 }
@@ -120,7 +138,6 @@ impl Threads {
                 Ok(Listed::New) | Err(Failure::Unstable) => continue,
                 Err(Failure::NotThere) => return Err(Failure::NotThere),
             }
-            taken.holder = self.heads.holder(&self.batch);
             taken.generation = self.heads.generation(&self.batch);
             for place in 0..self.plans.len() {
                 let state = self.plans[place].state;
@@ -170,11 +187,14 @@ impl Threads {
         }
     }
 
-    /// Threads in the order of the interpreter's list.
+    /// Threads in the order of the interpreter's list, without those that only begin.
     fn in_order(&self, mut taken: Taken) -> Taken {
         if taken.threads.len() > 1 {
             let place = |thread: &RawThread| self.plans.iter().position(|plan| plan.state == thread.state);
-            taken.threads.retain(|thread| place(thread).is_some());
+            let all = &taken.threads;
+            let beginning: Vec<u64> =
+                all.iter().filter(|thread| thread.is_beginning(all)).map(|thread| thread.state).collect();
+            taken.threads.retain(|thread| place(thread).is_some() && !beginning.contains(&thread.state));
             taken.threads.sort_by_key(place);
         }
         taken
@@ -244,7 +264,8 @@ impl Threads {
     /// What the batch says of one thread.
     fn judge(&mut self, memory: &mut Memory, place: usize) -> Verdict {
         let plan = &mut self.plans[place];
-        let mut thread = RawThread { state: plan.state, torn: true, ..RawThread::default() };
+        let gil = self.heads.holder(&self.batch) == Some(plan.state);
+        let mut thread = RawThread { state: plan.state, torn: true, gil, ..RawThread::default() };
         let Some(state) = plan.state_in(&self.batch).filter(|_| plan.is_read()) else {
             return Verdict::Again;
         };
@@ -408,5 +429,27 @@ mod tests {
         let before = [(0, MAIN, false), (1, ONE, false), (2, LEAF, true)];
         let after = [(0, MAIN, false), (1, TWO, false), (2, LEAF, true)];
         assert_eq!(codes(2, &before, &after), (vec![MAIN, TWO, LEAF], 0));
+    }
+
+    #[test]
+    fn a_thread_that_only_begins_has_no_frames_and_no_ids_of_its_own() {
+        let thread = |state, ids: (u64, u64), frames: usize| RawThread {
+            state,
+            ident: ids.0,
+            kernel_id: ids.1,
+            frames: vec![RawFrame::default(); frames],
+            torn: false,
+            gil: false,
+        };
+        let shown = |threads: Vec<RawThread>| -> Vec<u64> {
+            let begun = threads.iter().filter(|thread| !thread.is_beginning(&threads));
+            begun.map(|thread| thread.state).collect()
+        };
+        let main = || thread(1, (7, 8), 3);
+        assert_eq!(shown(vec![thread(2, (7, 8), 0), main()]), [1]);
+        assert_eq!(shown(vec![thread(2, (0, 0), 0), main()]), [1]);
+        // One of C code's, and two that look like one.
+        assert_eq!(shown(vec![thread(2, (9, 10), 0), main()]), [2, 1]);
+        assert_eq!(shown(vec![thread(2, (7, 8), 2), main()]), [2, 1]);
     }
 }

@@ -117,7 +117,7 @@ fn of_two_threads_that_never_rest_one_waits_for_the_gil() {
         let lacked = cores::waited_for(script.pid()).saturating_sub(before).as_secs_f64() / length.as_secs_f64();
         let both = f64::from(both) * 2.0 / f64::from(all);
         assert!(
-            both < 0.05 + lacked,
+            both < (0.05 + lacked).min(0.5),
             "Python {python}: both ran in {both:.3} of the samples, and lacked a core for {lacked:.3} of the time"
         );
     }

@@ -174,12 +174,15 @@ impl Files {
         for _ in 0..TRIES {
             let mut bytes = [0; 8192];
             let length = self.status.read_at(&mut bytes, 0).ok()?;
-            match times.arrivals.checked_sub(parse_departures(bytes.get(..length)?)?) {
-                Some(0) => return Some(false),
-                Some(1) => return Some(true),
-                // It came and went in between.
-                _ => times = self.times()?,
+            let ahead = times.arrivals.checked_sub(parse_departures(bytes.get(..length)?)?);
+            if ahead == Some(1) {
+                return Some(true);
             }
+            let before = std::mem::replace(&mut times, self.times()?);
+            if ahead == Some(0) && before.arrivals == times.arrivals {
+                return Some(false);
+            }
+            // It came or went in between.
         }
         None
     }

@@ -108,6 +108,8 @@ impl ThreadStates {
     pub(super) fn begin_at_work(&mut self) {
         if self.clock.now().since(self.begun) >= TICK {
             self.begin();
+        } else {
+            self.waits.may_have_changed();
         }
     }
 

@@ -4,6 +4,10 @@
 //! entries of a start byte, which holds a kind and a length in code units, and what the kind needs. What cannot be read or
 //! makes no sense gives no code, never a guess.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
 use super::layout::{CodeLayout, Layout, TextLayout};
 use super::memory::{Batch, Memory, int, word};
 
@@ -26,11 +30,15 @@ pub(super) struct Print {
     name: u64,
     qualified: u64,
     lines: u64,
+    /// Of all fields from the first line to the line table: numbers and names of variables, and from 3.12 on the version, which no
+    /// two code objects of a process share (`co_version`).
+    rest: u64,
 }
 
 impl Print {
     /// From the bytes of the struct.
     pub(super) fn of(bytes: &[u8], layout: &CodeLayout) -> Option<Self> {
+        let rest = bytes.get(layout.first_line.min(layout.lines)..layout.lines)?;
         let print = Self {
             // `PyVarObject`: reference count, type, size (`Include/object.h`).
             kind: word(bytes, 8)?,
@@ -40,6 +48,7 @@ impl Print {
             name: word(bytes, layout.name)?,
             qualified: word(bytes, layout.qualified)?,
             lines: word(bytes, layout.lines)?,
+            rest: FixedState::default().hash_one(rest),
         };
         (0..=MOST_UNITS).contains(&print.units).then_some(print)
     }

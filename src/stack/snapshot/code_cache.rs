@@ -2,8 +2,8 @@
 //!
 //! A code object never changes, but it can die and another take its address (`exec` in a loop, a reloaded module). From 3.14 on the
 //! interpreter counts deaths; before, an entry is believed for a quarter of a second and then compared with the struct in
-//! memory, many in one system call. An instruction outside of its code is never given a line. A fork begins with
-//! what is known of its parent's codes. Bounded.
+//! memory, many in one system call; a thread that stands still is shown with what was believed for another quarter. An
+//! instruction outside of its code is never given a line. A fork begins with what is known of its parent's codes. Bounded.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

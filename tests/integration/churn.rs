@@ -9,6 +9,7 @@ use crate::support::gunicorn::{Configuration, Gunicorn};
 use crate::support::process::{self, is_alive};
 use crate::support::python::Python;
 use crate::support::sampling::{Sampled, Sampling};
+use crate::support::script::Script;
 use crate::support::temp_dir::TempDir;
 use crate::support::wait::{self, PATIENCE};
 
@@ -158,6 +159,22 @@ fn when_all_end_by_themselves_what_was_sampled_is_written() {
 
 fn web() -> Configuration<'static> {
     Gunicorn::of(&Environment::new(&Python::default(), Packages::Web))
+}
+
+#[test]
+fn processes_that_live_for_less_than_a_second_are_there() {
+    let script = Script::start(&Python::default(), "short.py");
+    let sampling = Sampling::of(script.pid());
+    sampling.wait_until(
+        "SELECT count(DISTINCT process.id) FROM sample
+            JOIN thread ON thread.id = thread JOIN process ON process.id = process
+            JOIN stack ON stack.id = stack JOIN frame ON frame.id = frame
+         WHERE died IS NOT NULL AND function = 'short_work'",
+        5,
+    );
+    let sampled = sampling.finish();
+    let at_work = |stack: &[String]| stack.iter().any(|frame| frame.starts_with("short_work ("));
+    assert!(sampled.stacks.stacks.iter().any(|(stack, _)| at_work(stack)), "{}", sampled.finished.stdout);
 }
 
 fn by_worker(gunicorn: &Gunicorn) -> Sampling {

@@ -62,7 +62,8 @@ pub fn become_caller(caller: Option<Caller>) -> Result<(), NotDropped> {
     }
 }
 
-/// Raises the limit of open files as far as it goes: each process takes three of them and each thread one.
+/// Raises the limit of open files as far as it goes: a process takes up to six of them, and each of its threads up to
+/// four.
 pub fn allow_many_files() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);

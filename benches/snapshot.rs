@@ -21,6 +21,8 @@ use pyperf::stack::snapshot::SnapshotReader;
 use pyperf::stack::{By, Line, Options, StackReader};
 use pyperf::stop::Stop;
 
+use crate::table::Aims;
+
 const ASLEEP: &str = "
 import time
 def deeper(levels):
@@ -77,6 +79,10 @@ def main():
     while True: serve__from_main()
 deeper(12)
 ";
+
+#[expect(dead_code, reason = "the rows are printed as they come")]
+#[path = "shared/table.rs"]
+mod table;
 
 struct Program(Child);
 
@@ -149,18 +155,33 @@ fn ours(frame: &Frame) -> bool {
     frame.file == "<string>" && !frame.function.ends_with('>')
 }
 
-fn row(name: &str, samples: u64, found: &Found, effort: &str) {
-    let share = |count: u64| {
-        #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
-        let share = count as f64 * 100.0 / samples as f64;
-        share
+/// What was aimed at, of snapshots of code that changes.
+fn aim(aims: &mut Aims, version: &str, code: &str, found: &Found, samples: u64, reads: f64) {
+    let most_impossible = match code {
+        "web-like" => 0.0,
+        "adversarial" => 0.1,
+        _ => return,
     };
+    let aimed = format!("Python {version}, {code}, {samples} samples");
+    aims.at_most(&format!("{aimed}: impossible"), percent(found.impossible, samples), most_impossible, "%");
+    if code == "web-like" {
+        aims.at_most(&format!("{aimed}: cut or failed"), percent(found.failed, samples), 1.0, "%");
+        aims.at_most(&format!("{aimed}: reads for a sample"), reads, 3.0, "reads");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
+fn percent(count: u64, of: u64) -> f64 {
+    count as f64 * 100.0 / of as f64
+}
+
+fn row(name: &str, samples: u64, found: &Found, effort: &str) {
     #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
     let micros = found.cpu.as_secs_f64() * 1e6 / samples as f64;
     println!(
         "{name:<44} {samples:>8} {:>9.4} % {:>9.3} % {effort:>24} {micros:>8.1} µs",
-        share(found.impossible),
-        share(found.failed),
+        percent(found.impossible, samples),
+        percent(found.failed, samples),
     );
     if let Some(such_as) = &found.such_as {
         println!("{:<44} {such_as}", "  such as");
@@ -175,6 +196,7 @@ fn main() {
         pythons.push("python3");
     }
     let pause = Stop::default();
+    let mut aims = Aims::default();
     println!(
         "{:<44} {:>8} {:>11} {:>11} {:>24} {:>11}",
         "", "samples", "impossible", "cut, failed", "reads, calls, torn", "CPU"
@@ -206,8 +228,10 @@ fn main() {
                 each(effort.torn + effort.lost, before.torn + before.lost) * 100.0
             );
             row(&format!("{version} {name}, snapshots"), samples, &found, &told);
+            aim(&mut aims, &version, name, &found, samples, each(effort.reads, before.reads));
             let samples = (samples / 10).min(10_000);
             row(&format!("{version} {name}, py-spy"), samples, &watch(&mut spy(), samples, &pause), "");
         }
     }
+    aims.print();
 }

@@ -1,5 +1,5 @@
 //! What sampling a gunicorn tree costs, beside py-spy and Austin: `cargo bench --bench peers`, or a part of it by name:
-//! `cargo bench --bench peers -- cost rate throughput switches start memory`. As root, or where `kernel.yama.ptrace_scope` is 0.
+//! `cargo bench --bench peers -- cost rate throughput switches start many memory`. As root, or where `kernel.yama.ptrace_scope` is 0.
 //! All of it takes some 20 minutes.
 //!
 //! Every profiler is a whole program on the same busy tree: four sync workers of gunicorn (for throughput also threads), a
@@ -23,6 +23,7 @@ mod calls;
 #[path = "../shared/child.rs"]
 mod child;
 mod cost;
+mod many;
 mod memory;
 mod profiler;
 mod rate;
@@ -45,12 +46,13 @@ use crate::table::Aims;
 /// A part of the bench.
 type Measure = fn(&Site, &Profilers, &mut Aims);
 
-const PARTS: [(&str, Measure); 6] = [
+const PARTS: [(&str, Measure); 7] = [
     ("cost", cost::measure),
     ("rate", rate::measure),
     ("throughput", throughput::measure),
     ("switches", switches::measure),
     ("start", start::measure),
+    ("many", many::measure),
     ("memory", memory::measure),
 ];
 

@@ -34,6 +34,9 @@ pub const SYNC: Shape = Shape { name: "sync ×4", workers: 4, class: WorkerClass
 pub const GTHREAD: Shape =
     Shape { name: "gthread 2×8", workers: 2, class: WorkerClass::Gthread { threads: 8 }, connections: 16 };
 
+/// Many more workers than cores.
+pub const MANY: Shape = Shape { name: "sync ×64", workers: 64, class: WorkerClass::Sync, connections: 4 };
+
 impl Site {
     /// Finds wrk, and makes the environment of gunicorn unless it is there.
     pub fn prepare() -> Self {

@@ -1,6 +1,6 @@
 //! What sampling a gunicorn tree costs, beside py-spy and Austin: `cargo bench --bench peers`, or a part of it by name:
 //! `cargo bench --bench peers -- cost rate throughput switches start many memory`. As root, or where `kernel.yama.ptrace_scope` is 0.
-//! All of it takes some 20 minutes.
+//! All of it takes some 25 minutes.
 //!
 //! Every profiler is a whole program on the same busy tree: four sync workers of gunicorn (for throughput also threads), a
 //! request of 10 ms through 22 frames, wrk on loopback. They take turns in every round, and a figure is the median of the

@@ -75,10 +75,11 @@ impl RecordingFile {
                 | OpenFlags::SQLITE_OPEN_NOFOLLOW
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
+            // What the kernel has is safe from a killed pyperf; waiting for the disk would make the recorder late, and sampling
+            // begin up to seconds later.
+            connection.pragma_update(None, "synchronous", "OFF")?;
             connection.pragma_update(None, "application_id", APPLICATION)?;
             connection.pragma_update(None, "user_version", SCHEMA)?;
-            // What the kernel has is safe from a killed pyperf; waiting for the disk would make the recorder late.
-            connection.pragma_update(None, "synchronous", "OFF")?;
             connection.execute_batch(TABLES)?;
             connection.execute(
                 "INSERT INTO run VALUES (?1, ?2, ?3, ?4, 0, 0, 0, 0)",

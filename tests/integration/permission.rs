@@ -15,6 +15,7 @@ use crate::support::pyperf::Pyperf;
 use crate::support::python::Python;
 use crate::support::say;
 use crate::support::temp_dir::TempDir;
+use crate::support::wait::{self, PATIENCE};
 
 const OUTPUTS: [&str; 6] = ["-d", "0.3", "-o", "graph.svg", "--recording", "run.pyperf"];
 
@@ -93,6 +94,43 @@ fn under_sudo_a_blocking_read_works_too() {
     drop(gunicorn.hold(&TempDir::new().join("gate")));
     let blocking = OUTPUTS.into_iter().chain(["--blocking"]);
     Pyperf::attach(gunicorn.pid(), blocking).cwd(&dir).sudo_of(&nobody).run().succeeded();
+}
+
+#[test]
+fn the_thread_that_takes_snapshots_comes_first_under_sudo_too() {
+    let Some(nobody) = say::nobody_unless_not_root("the sampling thread gets a core before others") else {
+        return;
+    };
+    let (gunicorn, dir) = (shared().start(), TempDir::of(&nobody));
+    for caller in [None, Some(&nobody)] {
+        let attach = Pyperf::attach(gunicorn.pid(), ["-o", "graph.svg"]).cwd(&dir);
+        let running = match caller {
+            Some(caller) => attach.sudo_of(caller),
+            None => attach,
+        }
+        .start();
+        wait::until("the sampling thread to come before all others", PATIENCE, || {
+            let threads = threads(running.pid());
+            // The others have the priority that pyperf was started with.
+            let usual = threads.iter().map(|(_, nice)| *nice).max()?;
+            let first = threads.iter().filter(|(_, nice)| *nice < usual);
+            (first.map(|(name, _)| name.as_str()).collect::<Vec<_>>() == ["sampling"]).then_some(())
+        });
+        running.kill();
+        running.wait(PATIENCE);
+    }
+}
+
+/// Name and nice value of each thread of a process.
+fn threads(pid: i32) -> Vec<(String, i64)> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    let told = |stat: String| {
+        // Field 19, counted from 1; the second is the name, in parentheses (proc_pid_stat(5)).
+        let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+        Some((name.to_owned(), fields.split_whitespace().nth(16)?.parse().ok()?))
+    };
+    stats.filter_map(told).collect()
 }
 
 #[test]

@@ -101,15 +101,20 @@ fn what_threads_do_is_told_as_by_py_spy() {
 
 #[test]
 fn greenlets_that_switch_are_never_mixed_up() {
-    let environment = Environment::new(&Python::default(), Packages::Gevent);
+    modern().iter().for_each(watch_greenlets);
+}
+
+fn watch_greenlets(python: &Python) {
+    let environment = Environment::new(python, Packages::Gevent);
     let gunicorn = Gunicorn::of(&environment).class(WorkerClass::Gevent).start();
     let worker = gunicorn.workers()[0];
     let mut reader = snapshots(worker, Line::Current);
-    same(&mut reader, worker, "gevent before its first request");
+    let told = |when: &str| format!("Python {python}, gevent {when}");
+    same(&mut reader, worker, &told("before its first request"));
     for _ in 0..3 {
         gunicorn.get("/fast");
     }
-    same(&mut reader, worker, "gevent after some requests");
+    same(&mut reader, worker, &told("after some requests"));
     let requests: Vec<_> = (0..4).map(|_| gunicorn.get_in_background("/burn?s=600")).collect();
     let mut seen = 0;
     for _ in 0..2000 {
@@ -118,12 +123,12 @@ fn greenlets_that_switch_are_never_mixed_up() {
         let functions: Vec<&str> = main.stack.frames().into_iter().map(|frame| frame.function.as_str()).collect();
         // A greenlet starts with its own first function, never below a frame of another one.
         let burn = functions.iter().filter(|function| **function == "burn_cpu").count();
-        assert!(burn <= 1, "{functions:?}");
-        assert!(burn == 0 || !functions.contains(&"Hub.run"), "{functions:?}");
+        assert!(burn <= 1, "Python {python}: {functions:?}");
+        assert!(burn == 0 || !functions.contains(&"Hub.run"), "Python {python}: {functions:?}");
         seen += burn;
     }
-    assert!(seen > 0, "no request was seen");
-    same(&mut snapshots(worker, Line::First), worker, "gevent at work, first lines");
+    assert!(seen > 0, "Python {python}: no request was seen");
+    same(&mut snapshots(worker, Line::First), worker, &told("at work, first lines"));
     drop(requests);
 }
 

@@ -150,14 +150,14 @@ impl Walk {
     /// How much of the walk is certain, given the copy before it, and whether that is the same to the last byte.
     pub(super) fn confirmed(&self, earlier: &Pieces<'_>, layout: &FrameLayout, still: bool) -> Agreed {
         if still && self.doubtful == 0 {
-            return Agreed { frames: self.frames.len(), whole: true };
+            return Agreed { frames: self.frames.len(), whole: true, new: 0 };
         }
         let before = |frame: &RawFrame| Some(Fields::of(earlier.find(frame.address, layout.length)?.0, layout).frame);
         if let Some(caller) = self.bridged.and_then(|place| self.frames.get(place)) {
             // It has executed nothing in between: the same instruction resumed the generator, perhaps twice.
             let still = before(caller).is_some_and(|before| RawFrame { address: caller.address, ..before } == *caller);
             if !still {
-                return Agreed { frames: 0, whole: false };
+                return Agreed { frames: 0, whole: false, new: 0 };
             }
         }
         let mut same = 0;
@@ -180,7 +180,30 @@ impl Walk {
         let in_the_making = self.can_tell && !self.runs && self.frames.first().is_some_and(is_new);
         let sound = self.doubtful == 0 && !in_the_making && (new == 0 || self.bridged.is_none());
         let whole = sound && (new <= 1 || new <= MOST_NEW && self.runs && self.can_tell);
-        Agreed { frames: same.min(self.frames.len() - self.doubtful.min(self.frames.len())), whole }
+        let frames = same.min(self.frames.len() - self.doubtful.min(self.frames.len()));
+        Agreed { frames, whole, new }
+    }
+
+    /// Whether nothing shows by now that the innermost frames, which are new, were only being made while the later copy passed them:
+    /// one can have its own code in it, its predecessor's caller, and say that it runs, as these are in different cache lines.
+    /// What has become of one that has another code by now cannot be told, and to believe none of these would hide all that is short.
+    pub(super) fn is_made(
+        &self,
+        new: usize,
+        later: &Pieces<'_>,
+        layout: &FrameLayout,
+        mut read: impl FnMut(u64, &mut [u8]) -> Option<()>,
+    ) -> bool {
+        let mut bytes = vec![0; layout.length];
+        let link = |bytes: &[u8]| {
+            let fields = Fields::of(bytes, layout);
+            (fields.frame.code, fields.previous)
+        };
+        self.frames.iter().take(new).all(|frame| {
+            let Some((copied, _)) = later.find(frame.address, layout.length) else { return false };
+            let ((code, caller), made) = (link(copied), read(frame.address, &mut bytes).map(|()| link(&bytes)));
+            made.is_none_or(|(now, made_by)| now != code || made_by == caller)
+        })
     }
 }
 
@@ -191,6 +214,8 @@ pub(super) struct Agreed {
     pub(super) frames: usize,
     /// Whether these are all.
     pub(super) whole: bool,
+    /// So many of the innermost are in the later copy alone.
+    pub(super) new: usize,
 }
 
 /// What the walk needs of a frame.
@@ -300,5 +325,29 @@ mod tests {
         assert_eq!(believed(&earlier, &later((INNER, 4, GENERATOR, 400, true))), (vec![4, 2, 1], true));
         // One that was there before is being left.
         assert_eq!(believed(&earlier, &later((INNER, 3, GENERATOR, 310, false))), (vec![3, 2, 1], true));
+    }
+
+    #[test]
+    fn a_new_frame_is_made_if_it_has_its_code_and_its_caller_a_moment_later_too() {
+        let layout = v3_12(Found { version: (3, 12), interpreter: 0x30000, gil: 0, inside: false }).frame;
+        let later = copy(&[(VIEW, 1, 0, 100, false), (INNER, 4, VIEW, 400, true)]);
+        let later = Pieces::of(&later, 0, 2);
+        let mut walk = Walk::default();
+        assert_eq!(walk.follow(&later, &later, INNER, &layout), End::Whole);
+        let is_made = |new: usize, now: Shown| {
+            let now = copy(&[(VIEW, 7, 0, 100, false), now]);
+            walk.is_made(new, &later, &layout, |address, bytes| {
+                let (found, _) = Pieces::of(&now, 0, 2).find(address, bytes.len())?;
+                bytes.copy_from_slice(found);
+                Some(())
+            })
+        };
+        assert!(is_made(1, (INNER, 4, VIEW, 410, false)));
+        // The caller is written after the code.
+        assert!(!is_made(1, (INNER, 4, GENERATOR, 400, true)));
+        assert!(is_made(0, (INNER, 4, GENERATOR, 400, true)));
+        // It has ended, and another is where it was.
+        assert!(is_made(1, (INNER, 5, GENERATOR, 400, true)));
+        assert!(walk.is_made(1, &later, &layout, |_, _| None));
     }
 }

@@ -297,10 +297,12 @@ impl Threads {
             End::Whole => {
                 plan.adrift = if self.walk.adrift { plan.adrift } else { 0 };
                 let agreed = self.walk.confirmed(&earlier, &self.layout.frame, still);
-                let certain = if agreed.whole { self.walk.frames.len() } else { agreed.frames };
+                let read = |address, bytes: &mut [u8]| memory.read(address, bytes);
+                let whole = agreed.whole && self.walk.is_made(agreed.new, &later, &self.layout.frame, read);
+                let certain = if whole { self.walk.frames.len() } else { agreed.frames };
                 thread.frames.extend(self.walk.frames.iter().rev().take(certain));
-                thread.torn = !agreed.whole;
-                if agreed.whole { Verdict::Whole(thread) } else { Verdict::Torn(thread) }
+                thread.torn = !whole;
+                if whole { Verdict::Whole(thread) } else { Verdict::Torn(thread) }
             }
             End::Missing(address) => match plan.fetch(memory, &self.layout, &later, address) {
                 Some(()) => Verdict::Again,

@@ -194,13 +194,13 @@ impl Walk {
         layout: &FrameLayout,
         mut read: impl FnMut(u64, &mut [u8]) -> Option<()>,
     ) -> bool {
-        let mut bytes = vec![0; layout.length];
         let link = |bytes: &[u8]| {
             let fields = Fields::of(bytes, layout);
             (fields.frame.code, fields.previous)
         };
         self.frames.iter().take(new).all(|frame| {
             let Some((copied, _)) = later.find(frame.address, layout.length) else { return false };
+            let mut bytes = vec![0; layout.length];
             let ((code, caller), made) = (link(copied), read(frame.address, &mut bytes).map(|()| link(&bytes)));
             made.is_none_or(|(now, made_by)| now != code || made_by == caller)
         })

@@ -138,13 +138,14 @@ impl Threads {
                 Ok(Listed::New) | Err(Failure::Unstable) => continue,
                 Err(Failure::NotThere) => return Err(Failure::NotThere),
             }
+            let holder = self.heads.holder(&self.batch);
             taken.generation = self.heads.generation(&self.batch);
             for place in 0..self.plans.len() {
                 let state = self.plans[place].state;
                 if done.contains(&state) {
                     continue;
                 }
-                match self.judge(memory, place) {
+                match self.judge(memory, place, holder) {
                     Verdict::Whole(thread) => {
                         done.push(state);
                         taken.threads.push(thread);
@@ -261,10 +262,10 @@ impl Threads {
         Ok(if new { Listed::New } else { Listed::Same })
     }
 
-    /// What the batch says of one thread.
-    fn judge(&mut self, memory: &mut Memory, place: usize) -> Verdict {
+    /// What the batch says of one thread, when the one with this state held the GIL.
+    fn judge(&mut self, memory: &mut Memory, place: usize, holder: Option<u64>) -> Verdict {
         let plan = &mut self.plans[place];
-        let gil = self.heads.holder(&self.batch) == Some(plan.state);
+        let gil = holder == Some(plan.state);
         let mut thread = RawThread { state: plan.state, torn: true, gil, ..RawThread::default() };
         let Some(state) = plan.state_in(&self.batch).filter(|_| plan.is_read()) else {
             return Verdict::Again;

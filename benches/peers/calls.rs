@@ -10,13 +10,15 @@ use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::Duration;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use pyperf::clock::Clock;
 use pyperf::process::cpu::ProcessClock;
 use pyperf::process::priority;
+use pyperf::sampler::Pace;
+
+use crate::support::process;
 
 /// The first argument of the binary that is to be this program.
 const WORD: &str = "calls";
@@ -41,36 +43,26 @@ pub fn serve(arguments: &[String]) -> bool {
         return false;
     }
     let option = |name: &str| options.iter().position(|word| word == name).and_then(|place| options.get(place + 1));
-    let number = |text: &String| text.parse().expect("a number");
-    let seconds = option("-d").map_or(u64::MAX, number);
-    let calls = make(pid.parse().expect("a pid"), number(rate), seconds);
+    let seconds = option("-d").map_or(u64::MAX, |text| text.parse().expect("seconds"));
+    let calls = make(pid.parse().expect("a pid"), rate.parse().expect("a rate"), seconds);
     fs::write(option("-o").expect("a file"), format!("calls {calls}\n")).expect("the file can be written");
     true
 }
 
-/// Makes the calls until the time is over; returns how many threads were asked for.
-fn make(master: i32, rate: u64, seconds: u64) -> u64 {
-    let mut processes: Vec<Target> = children(master).into_iter().map(|worker| Target::of(worker, true)).collect();
-    processes.insert(0, Target::of(master, false));
+/// Makes the calls at pyperf's own pace until the time is over; returns how many threads were asked for.
+fn make(master: i32, rate: u32, seconds: u64) -> u64 {
+    let workers = process::children(master).into_iter().map(|worker| Target::of(worker, true));
+    let mut processes: Vec<Target> = [Target::of(master, false)].into_iter().chain(workers).collect();
     priority::come_first();
-    let clock = Clock::start();
+    let (pace, clock) = (Pace::new(rate, 0), Clock::start());
     let start = clock.now();
-    let (mut tick, mut asked) = (0, 0);
-    while tick < rate.saturating_mul(seconds) {
-        let due = start + Duration::from_nanos(tick * 1_000_000_000 / rate);
-        sleep(due.since(clock.now()));
+    let (mut slot, mut asked) = (0, 0);
+    while slot < u64::from(rate).saturating_mul(seconds) {
+        sleep((start + pace.due(slot)).since(clock.now()));
         asked += processes.iter_mut().map(Target::ask).sum::<u64>();
-        let elapsed = clock.now().since(start);
-        let reached = elapsed.as_nanos() * u128::from(rate) / 1_000_000_000;
-        tick = u64::try_from(reached).unwrap_or(u64::MAX) + 1;
+        slot = pace.next(slot, clock.now().since(start));
     }
     asked
-}
-
-/// The workers of a master.
-fn children(master: i32) -> Vec<i32> {
-    let text = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("the kernel tells children");
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// A process that calls are made for.

@@ -4,7 +4,7 @@
 //! difference.
 
 use crate::median;
-use crate::profiler::{Profiler, Profilers, Sampled, micros_each};
+use crate::profiler::{Beyond, Profiler, Profilers, Sampled};
 use crate::service::{SYNC, Site};
 use crate::table::{Aims, Table};
 
@@ -62,14 +62,10 @@ pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
 impl Figures {
     fn round(&mut self, sample: impl Fn(u32) -> Sampled) {
         let [short, long] = SECONDS.map(sample);
-        // py-spy counts samples and not seconds, and takes longer when it is behind.
-        let elapsed = long.used.elapsed.saturating_sub(short.used.elapsed).as_secs_f64();
-        let micros = micros_each(&short, &long);
-        #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
-        let reached = long.samples.saturating_sub(short.samples) as f64 / elapsed / PROCESSES;
-        self.micros.push(micros);
-        self.reached.push(reached);
-        self.busy.push(micros * reached * PROCESSES / 1e4);
+        let beyond = Beyond::of([&short, &long]);
+        self.micros.push(beyond.micros_each());
+        self.reached.push(beyond.rate() / PROCESSES);
+        self.busy.push(beyond.of_a_core());
         self.peak.push(long.used.peak);
     }
 }

@@ -2,7 +2,7 @@
 //! wakes every sync worker that waits for one, so that beside the few at work there are always some that have just looked.
 
 use crate::median;
-use crate::profiler::{Profiler, Profilers};
+use crate::profiler::{Beyond, Profiler, Profilers};
 use crate::service::{MANY, Site};
 use crate::table::{Aims, Table};
 
@@ -19,22 +19,13 @@ pub fn measure(site: &Site, profilers: &Profilers, aims: &mut Aims) {
     );
     for state in ["idle", "woken by 4 connections"] {
         let _load = (state != "idle").then(|| service.busy());
-        let rounds: Vec<[f64; 2]> = (0..ROUNDS)
-            .map(|_| {
-                let run = |seconds| profilers.sample(Profiler::Pyperf, service.pid(), RATE, seconds, site);
-                let [short, long] = SECONDS.map(run);
-                let elapsed = long.used.elapsed.saturating_sub(short.used.elapsed).as_secs_f64();
-                let cpu = long.used.cpu.saturating_sub(short.used.cpu).as_secs_f64();
-                #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
-                let samples = long.samples.saturating_sub(short.samples) as f64;
-                [cpu * 100.0 / elapsed, samples / elapsed]
-            })
-            .collect();
-        let of = |which: usize| rounds.iter().map(move |round| round[which]);
-        let share = median(of(0).collect());
-        let (lowest, highest) = (of(0).fold(f64::INFINITY, f64::min), of(0).fold(0.0, f64::max));
-        let cells = [share, lowest, highest].map(|share| format!("{share:.1} %"));
-        let samples = format!("{:.0}", median(of(1).collect()));
+        let run = |seconds| profilers.sample(Profiler::Pyperf, service.pid(), RATE, seconds, site);
+        let rounds: Vec<Beyond> = (0..ROUNDS).map(|_| Beyond::of(SECONDS.map(run).each_ref())).collect();
+        let shares = || rounds.iter().map(Beyond::of_a_core);
+        let share = median(shares().collect());
+        let cells = [share, shares().fold(f64::INFINITY, f64::min), shares().fold(0.0, f64::max)];
+        let cells = cells.map(|share| format!("{share:.1} %"));
+        let samples = format!("{:.0}", median(rounds.iter().map(Beyond::rate).collect()));
         table.row([state.to_owned()].into_iter().chain(cells).chain([samples]));
         aims.at_most(&format!("CPU for 64 workers at {RATE} Hz, {state}"), share, 5.0, "% of a core");
     }

@@ -167,10 +167,38 @@ pub fn collapsed<'a>(lines: impl Iterator<Item = &'a str>) -> u64 {
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
 
-/// CPU time of each sample, in µs: what a long run took and a short one did not.
-pub fn micros_each(short: &Sampled, long: &Sampled) -> f64 {
-    let cpu: Duration = long.used.cpu.saturating_sub(short.used.cpu);
-    #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
-    let samples = long.samples.saturating_sub(short.samples) as f64;
-    cpu.as_secs_f64() * 1e6 / samples
+/// What a long run took and a short one did not: the start and the end of a program are in neither.
+pub struct Beyond {
+    cpu: f64,
+    elapsed: f64,
+    samples: f64,
+}
+
+impl Beyond {
+    pub fn of([short, long]: [&Sampled; 2]) -> Self {
+        let seconds = |long: Duration, short| long.saturating_sub(short).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "counts of a bench")]
+        let samples = long.samples.saturating_sub(short.samples) as f64;
+        Self {
+            cpu: seconds(long.used.cpu, short.used.cpu),
+            // py-spy counts samples and not seconds, and takes longer when it is behind.
+            elapsed: seconds(long.used.elapsed, short.used.elapsed),
+            samples,
+        }
+    }
+
+    /// CPU time of each sample, in µs.
+    pub fn micros_each(&self) -> f64 {
+        self.cpu * 1e6 / self.samples
+    }
+
+    /// Samples in a second.
+    pub fn rate(&self) -> f64 {
+        self.samples / self.elapsed
+    }
+
+    /// CPU time, in % of a core.
+    pub fn of_a_core(&self) -> f64 {
+        self.cpu * 100.0 / self.elapsed
+    }
 }

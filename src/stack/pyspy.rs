@@ -210,12 +210,12 @@ impl StackReader for PySpyReader {
 }
 
 /// Where the descriptor of a thread holds its kernel id: `struct pthread.tid` of glibc (`nptl/descr.h`: behind a header of
-/// 704 bytes on x86-64, of 192 on aarch64, and a list node of 16) and of musl (`src/internal/pthread_impl.h`).
+/// 704 bytes on x86-64, of 192 on aarch64, and a list node of 16) and of musl (`src/internal/pthread_impl.h`, without `dtv` and `canary`
+/// where `TLS_ABOVE_TP`; untried on aarch64).
 #[cfg(target_arch = "x86_64")]
 const THREAD_ID_OFFSETS: &[usize] = &[720, 48];
-/// As on x86-64, from the layout; untried on this architecture.
 #[cfg(not(target_arch = "x86_64"))]
-const THREAD_ID_OFFSETS: &[usize] = &[208];
+const THREAD_ID_OFFSETS: &[usize] = &[208, 32];
 
 fn config(options: Options) -> Config {
     Config {

@@ -3,10 +3,13 @@
 //! py-spy finds the interpreter, proves at the start that both read the same, and knows the names of threads. From then on a
 //! sample is one batched read of foretold pieces ([`plan`]), twice in the same call, so that what changed meanwhile is seen
 //! ([`frames`]); functions, files and lines come from a cache ([`code_cache`]). CPython 3.11 and later, with a GIL, on
-//! x86-64; anything else is py-spy's.
+//! x86-64 and aarch64; anything else is py-spy's.
 //!
 //! Tried against py-spy with 3.11.2 and .7, 3.12.1, 3.13.0 and .18, 3.14.10 and 3.15.2, the last two (Debian's) without and with
-//! their JIT. Builds without a GIL are refused by what their table of offsets says; none was at hand.
+//! their JIT; on aarch64 with Debian's 3.11.2, 3.13.18, 3.14.10 and 3.15.2, in an emulator (QEMU). That orders memory as its host, an
+//! x86-64, does: what copies look like where a store can be seen before an earlier one is untried. A store is late by less than the
+//! time between two pieces of a read, and a new frame has to be the same a moment later. Builds without a GIL are refused by what
+//! their table of offsets says; none was at hand.
 
 mod check;
 mod code;

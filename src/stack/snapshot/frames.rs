@@ -153,15 +153,15 @@ impl Walk {
             return Agreed { frames: self.frames.len(), whole: true, new: 0 };
         }
         let before = |frame: &RawFrame| Some(Fields::of(earlier.find(frame.address, layout.length)?.0, layout).frame);
-        if let Some(caller) = self.bridged.and_then(|place| self.frames.get(place)) {
-            // It has executed nothing in between: the same instruction resumed the generator, perhaps twice.
-            let still = before(caller).is_some_and(|before| RawFrame { address: caller.address, ..before } == *caller);
-            if !still {
-                return Agreed { frames: 0, whole: false, new: 0 };
-            }
-        }
+        // A generator's caller from before is its caller still if it has executed nothing in between: the same instruction resumed
+        // it, perhaps twice. Otherwise nothing that is further in is certain.
+        let ran = |caller: &RawFrame| {
+            before(caller).is_none_or(|before| (before.code, before.instruction) != (caller.code, caller.instruction))
+        };
+        let cut = self.bridged.filter(|place| self.frames.get(*place).is_some_and(ran));
+        let outer = self.frames.get(cut.unwrap_or(0)..).unwrap_or_default();
         let mut same = 0;
-        for frame in self.frames.iter().rev() {
+        for frame in outer.iter().rev() {
             let Some(before) = before(frame).filter(|before| before.code == frame.code) else {
                 break;
             };
@@ -178,7 +178,7 @@ impl Walk {
         let new = self.frames.len() - same;
         let is_new = |frame: &RawFrame| before(frame).is_none_or(|before| before.code != frame.code);
         let in_the_making = self.can_tell && !self.runs && self.frames.first().is_some_and(is_new);
-        let sound = self.doubtful == 0 && !in_the_making && (new == 0 || self.bridged.is_none());
+        let sound = cut.is_none() && self.doubtful == 0 && !in_the_making && (new == 0 || self.bridged.is_none());
         let whole = sound && (new <= 1 || new <= MOST_NEW && self.runs && self.can_tell);
         let frames = same.min(self.frames.len() - self.doubtful.min(self.frames.len()));
         Agreed { frames, whole, new }
@@ -292,15 +292,21 @@ mod tests {
         batch
     }
 
-    /// The codes of the walk from the inner frame through a later copy, and whether they are believed, given an earlier one.
-    fn believed(earlier: &[Shown], later: &[Shown]) -> (Vec<u64>, bool) {
+    /// The codes of the walk from the inner frame through a later copy, and how much of it is believed, given an earlier one.
+    fn agreed(earlier: &[Shown], later: &[Shown]) -> (Vec<u64>, Agreed) {
         let layout = v3_12(Found { version: (3, 12), interpreter: 0x30000, gil: 0, inside: false }).frame;
         let (earlier, later) = (copy(earlier), copy(later));
         let [earlier, later] = [&earlier, &later].map(|batch| Pieces::of(batch, 0, 2));
         let mut walk = Walk::default();
         assert_eq!(walk.follow(&later, &earlier, INNER, &layout), End::Whole);
         let agreed = walk.confirmed(&earlier, &layout, false);
-        (walk.frames.iter().map(|frame| frame.code).collect(), agreed.whole)
+        (walk.frames.iter().map(|frame| frame.code).collect(), agreed)
+    }
+
+    /// The codes, and whether they are believed to be all.
+    fn believed(earlier: &[Shown], later: &[Shown]) -> (Vec<u64>, bool) {
+        let (codes, agreed) = agreed(earlier, later);
+        (codes, agreed.whole)
     }
 
     #[test]
@@ -314,6 +320,10 @@ mod tests {
         for at in [200, 210] {
             assert_eq!(believed(&earlier, &[view, yielded(at), called]), (vec![4, 2, 1], false));
         }
+        // The view has gone on, so it may have called that itself: it is all that is certain.
+        let gone_on = (VIEW, 1, 0, 110, false);
+        let (codes, agreed) = agreed(&earlier, &[gone_on, yielded(200), (INNER, 3, GENERATOR, 310, true)]);
+        assert_eq!((codes, agreed), (vec![3, 2, 1], Agreed { frames: 1, whole: false, new: 2 }));
     }
 
     #[test]

@@ -102,8 +102,10 @@ impl PySpyReader {
         }
     }
 
-    /// The names of threads by their idents, as `threading` knows them now.
+    /// The names of threads by their idents, as `threading` knows them now. What is open of the threads is closed: who asks for names
+    /// has another reader for the rest.
     pub(super) fn thread_names(&mut self) -> HashMap<u64, String> {
+        self.forget(|_| true);
         // py-spy looks them up anew for any thread that it has no name for.
         self.spy.python_thread_names.clear();
         let _ = guarded(|| self.spy.get_stack_traces());
@@ -122,8 +124,16 @@ impl PySpyReader {
         }
         let traces = traces?;
         let stacks: Vec<ThreadStack> = traces.into_iter().map(|trace| self.thread(trace, &before)).collect();
+        self.forget(|tid| stacks.iter().all(|stack| stack.os_id != Some(tid)));
         self.known = stacks.iter().filter_map(|stack| Some((stack.ident, stack.os_id?))).collect();
         Ok(stacks)
+    }
+
+    /// Closes what is open of the threads of the last read that have ended.
+    fn forget(&mut self, mut has_ended: impl FnMut(i32) -> bool) {
+        for (_, tid) in self.known.drain(..).filter(|(_, tid)| has_ended(*tid)) {
+            self.threads.forget(tid);
+        }
     }
 
     fn thread(&mut self, trace: StackTrace, before: &[Before]) -> ThreadStack {

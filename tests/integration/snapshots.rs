@@ -100,6 +100,41 @@ fn what_threads_do_is_told_as_by_py_spy() {
 }
 
 #[test]
+fn no_file_of_a_thread_that_has_ended_stays_open() {
+    for python in modern() {
+        let mut steps = Steps::start(&python);
+        let mut shape = steps.stands_at();
+        let spy = PySpyReader::attach(steps.pid(), options(Mode::NonBlocking, Line::Current), Clock::start());
+        let Snapshots { reader, names: _names } = snapshots(steps.pid(), Line::Current);
+        let mut readers: [Box<dyn StackReader>; 2] = [Box::new(spy.expect("readable")), Box::new(reader)];
+        let mut most = 0;
+        while shape != "no threads" {
+            for reader in &mut readers {
+                reader.read().expect("it stands still");
+            }
+            most = most.max(open_files_of_threads(steps.pid()));
+            steps.go_on();
+            shape = steps.stands_at();
+        }
+        assert!(most >= 40, "Python {python}: {most} files tell two readers the states of 20 threads");
+        for reader in &mut readers {
+            reader.read().expect("it stands still");
+        }
+        assert_eq!(open_files_of_threads(steps.pid()), 0, "Python {python}");
+    }
+}
+
+/// How many files under `/proc` this process has open of the threads of another, less those of its main thread.
+fn open_files_of_threads(pid: i32) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").expect("we have files").flatten();
+    let paths = links.filter_map(|link| std::fs::read_link(link.path()).ok());
+    let of_thread = |path: &std::path::PathBuf| {
+        path.starts_with(format!("/proc/{pid}/task")) && !path.starts_with(format!("/proc/{pid}/task/{pid}"))
+    };
+    paths.filter(of_thread).count()
+}
+
+#[test]
 fn greenlets_that_switch_are_never_mixed_up() {
     modern().iter().for_each(watch_greenlets);
 }

@@ -76,7 +76,10 @@ impl OsThreads {
                 *map.get(&own)?
             }
         };
-        self.letter(outside).map(|_| outside)
+        let lives = self.letter(outside).is_some();
+        // It is asked again only where `syscall` may not be read.
+        self.files.remove(&outside);
+        lives.then_some(outside)
     }
 
     /// Whether a thread of the process, Python or not, is where neither signals nor ptrace reach it.

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::process::facts::Facts;
 use crate::recording::Mode;
 
-/// Parents that are remembered.
+/// Parents that are remembered; beyond that those that have ended are forgotten.
 const MOST_KIN: usize = 256;
 
 /// A process that can be read.
@@ -85,6 +85,9 @@ impl Opening {
     }
 
     fn keep(&mut self, pid: i32, reader: SnapshotReader, names: Names) -> Reader {
+        if self.kin.len() >= MOST_KIN {
+            self.kin.retain(|pid, _| Facts::read(*pid).is_some());
+        }
         if self.kin.len() >= MOST_KIN {
             self.kin.clear();
         }

@@ -206,7 +206,7 @@ fn memory_that_says_anything_is_read_within_bounds() {
         let (asked, frames) = case(seed);
         named += frames;
         most = most.max(asked);
-        // 3 samples of at most 8 reads each; a process with 4 threads has never more than this to read.
+        // 3 samples of at most 32 reads each; a process with 4 threads has never more than this to read.
         assert!(asked < 256 << 20, "case {seed}: {asked} bytes");
     }
     // The images are such that something is found: the cases are not all refused at the door.

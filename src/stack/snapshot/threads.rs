@@ -14,7 +14,7 @@ use super::plan::{Current, Plan, current};
 const TRIES: u32 = 8;
 /// After so many stacks in a row that began with a generator one is believed: C code can run it without any other frame.
 const ADRIFT: u32 = 100;
-/// Bytes that are read at once; 32 threads with the deepest stacks.
+/// Bytes that are read at once, and for one sample unless the first read is longer; 32 threads with the deepest stacks.
 const LONGEST_READ: usize = 64 << 20;
 /// Threads that are followed; py-spy has the same limit.
 const MOST_THREADS: usize = 4096;
@@ -129,9 +129,13 @@ impl Threads {
         // The best that is known of each thread that is not done.
         let mut partial: Vec<RawThread> = Vec::new();
         let mut done: Vec<u64> = Vec::new();
-        let mut listed = false;
+        let (mut listed, mut read) = (false, 0);
         for _ in 0..TRIES {
+            if read > LONGEST_READ {
+                break;
+            }
             self.read(memory, &done);
+            read += self.batch.length();
             self.tally.reads += 1;
             match self.list(memory) {
                 Ok(Listed::Same) => listed = true,
@@ -151,7 +155,7 @@ impl Threads {
                         taken.threads.push(thread);
                     }
                     Verdict::Torn(thread) => match partial.iter_mut().find(|known| known.state == state) {
-                        Some(known) if !thread.frames.is_empty() => *known = thread,
+                        Some(known) if thread.frames.len() >= known.frames.len() => *known = thread,
                         Some(_) => {}
                         None => partial.push(thread),
                     },
@@ -233,8 +237,8 @@ impl Threads {
                 None => {
                     bytes.resize(self.layout.thread.length, 0);
                     if memory.read(next, &mut bytes).is_none() {
-                        // Freed since the thread before it was read.
-                        break;
+                        // Freed since the thread before it was read; what is behind it cannot be found from here.
+                        return Err(Failure::Unstable);
                     }
                     new = true;
                     &bytes
@@ -242,10 +246,7 @@ impl Threads {
             };
             if word(state, self.layout.thread.interp) != Some(self.layout.interpreter) {
                 // Freed, and something else since.
-                if order.is_empty() {
-                    return Err(Failure::Unstable);
-                }
-                break;
+                return Err(Failure::Unstable);
             }
             order.push(next);
             next = word(state, self.layout.thread.next).unwrap_or(0);

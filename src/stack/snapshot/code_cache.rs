@@ -72,6 +72,11 @@ struct Entry {
 }
 
 impl Entry {
+    /// How many stretches of lines its table has.
+    fn stretches(&self) -> usize {
+        self.code.as_ref().map_or(0, |code| code.lines.len())
+    }
+
     /// The frame of a line, made when it is first seen.
     fn frame(&mut self, line: u32) -> Option<Arc<Frame>> {
         if let Some(known) = self.frames.iter().find(|frame| frame.line == line) {
@@ -170,7 +175,7 @@ impl CodeCache {
                     }
                 }
                 Some(print) if self.is_code(memory, print.kind()) => self.insert(memory, layout, address, print, now),
-                _ => drop(self.entries.remove(&address)),
+                _ => self.stretches -= self.entries.remove(&address).as_ref().map_or(0, Entry::stretches),
             }
         }
         self.batch = batch;
@@ -178,15 +183,15 @@ impl CodeCache {
 
     fn insert(&mut self, memory: &mut Memory, layout: &Layout, address: u64, print: Print, now: Moment) {
         let code = self.reader.read(memory, print, layout);
-        let code = code.map(|code| Code { function: cut(code.function), ..code });
+        let code = code.map(|code| Arc::new(Code { function: cut(code.function), file: cut(code.file), ..code }));
         let short_file = code.as_ref().and_then(|code| self.shorten(&code.file));
-        let code = code.map(|code| Arc::new(Code { file: cut(code.file), ..code }));
-        self.stretches += code.as_ref().map_or(0, |code| code.lines.len());
         let generation = self.generation;
         let checked = Some(now);
         let mut entry = Entry { print, code, short_file, checked, generation, serves: false, frames: Vec::new() };
         entry.serves = entry.frame(print.first_line()).is_some_and(|frame| is_of_request(&frame));
-        self.entries.insert(address, entry);
+        self.stretches += entry.stretches();
+        let former = self.entries.insert(address, entry);
+        self.stretches -= former.as_ref().map_or(0, Entry::stretches);
     }
 
     /// Whether that is the type of code objects. The first that calls itself so is believed to be the only one.

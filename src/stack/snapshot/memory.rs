@@ -24,10 +24,8 @@ pub(super) struct Memory {
 }
 
 enum Source {
-    /// Read by pid.
-    Call { pid: Pid, image: Image },
-    /// Read from the open file.
-    File(Image),
+    /// Read by pid, or from the open file where that is forbidden.
+    Process { image: Image, pid: Option<Pid> },
     /// Memory that a test makes up.
     #[cfg(test)]
     Made(Made),
@@ -40,7 +38,7 @@ pub(super) type Made = Box<dyn FnMut(u64, &mut [u8]) -> bool + Send>;
 impl Memory {
     pub(super) fn of(pid: i32) -> std::io::Result<Self> {
         let image = Image::open(pid)?;
-        Ok(Self { source: Source::Call { pid: Pid::from_raw(pid), image }, calls: 0 })
+        Ok(Self { source: Source::Process { image, pid: Some(Pid::from_raw(pid)) }, calls: 0 })
     }
 
     #[cfg(test)]
@@ -51,7 +49,7 @@ impl Memory {
     /// Whether the process still runs in the address space that this was opened on.
     pub(super) fn is_current(&mut self) -> bool {
         match &mut self.source {
-            Source::Call { image, .. } | Source::File(image) => {
+            Source::Process { image, .. } => {
                 self.calls += 1;
                 image.is_current()
             }
@@ -68,7 +66,7 @@ impl Memory {
         let wanted = bytes.len();
         self.calls += 1;
         match &mut self.source {
-            Source::Call { pid, .. } => {
+            Source::Process { pid: Some(pid), .. } => {
                 let remote = [RemoteIoVec { base, len: wanted }];
                 match process_vm_readv(*pid, &mut [IoSliceMut::new(bytes)], &remote) {
                     Ok(read) => (read == wanted).then_some(()),
@@ -76,7 +74,7 @@ impl Memory {
                     Err(_) => None,
                 }
             }
-            Source::File(image) => image.read(address, bytes),
+            Source::Process { image, pid: None } => image.read(address, bytes),
             #[cfg(test)]
             Source::Made(made) => made(address, bytes).then_some(()),
         }
@@ -108,7 +106,7 @@ impl Memory {
     fn read_some(&mut self, batch: &mut Batch, first: usize) -> Option<usize> {
         let end = batch.pieces.len().min(first + PIECES);
         let start = batch.places[first];
-        if let Source::Call { pid, .. } = &self.source {
+        if let Source::Process { pid: Some(pid), .. } = &self.source {
             self.calls += 1;
             let mut local = [IoSliceMut::new(&mut batch.bytes[start..])];
             return match process_vm_readv(*pid, &mut local, &batch.pieces[first..end]) {
@@ -125,14 +123,11 @@ impl Memory {
 
     /// Gives up the call for the file; `false` when there is nothing to turn to.
     fn turn_to_file(&mut self) -> bool {
-        let Source::Call { pid, .. } = &self.source else {
-            return false;
-        };
-        let Ok(image) = Image::open(pid.as_raw()) else {
-            return false;
-        };
-        self.source = Source::File(image);
-        true
+        match &mut self.source {
+            Source::Process { pid, .. } => pid.take().is_some(),
+            #[cfg(test)]
+            Source::Made(_) => false,
+        }
     }
 }
 

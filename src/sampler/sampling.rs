@@ -2,7 +2,8 @@
 //!
 //! One loop serves all processes whose readers never wait, so that a tick wakes one thread however many workers there are; a
 //! reader that may be held up (it stops the process, or reads for milliseconds) has a loop of its own and holds up no other.
-//! The loop opens nothing, interns nothing and touches no disk: the only reason for a late tick is reading itself. What it
+//! The loop interns nothing and writes nothing; it opens what tells a new thread's state, and asks once for each source file which of
+//! the directories above it are packages. Otherwise the only reason for a late tick is reading itself. What it
 //! read goes to the recorder a few times a second, since waking the recorder costs as much as a read.
 
 use std::sync::Arc;

@@ -3,7 +3,8 @@
 //! A thread runs on while its memory is copied, so a copy can show a frame that was popped, or a new one where an old one was
 //! called from. Hence two copies, the pointer to the current frame read between them, all within a microsecond or two. Frames
 //! that are the same in both were there all the time; the current one is what the pointer says; a few more may be new, if
-//! they say of themselves that they wait for the next one (3.11 to 3.13). Pure: it sees bytes, and no process.
+//! they say of themselves that they wait for the next one (3.11 to 3.13). From 3.14 on frames do not say that, and the line of
+//! the caller of a new frame can be younger than the call by what was executed in that microsecond. Pure: it sees bytes, and no process.
 
 use std::cell::Cell;
 

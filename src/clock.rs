@@ -7,6 +7,8 @@
 use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::time::{ClockId, clock_gettime};
+
 /// A point in time: nanoseconds since the origin of the clock that stamped it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
@@ -46,11 +48,12 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// A monotonic clock with one anchor to wall time.
+/// A monotonic clock with one anchor to wall time, and one to the time since boot in which the kernel tells when processes began.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
     wall: SystemTime,
+    boot: Duration,
 }
 
 impl Clock {
@@ -58,7 +61,8 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that asks what time it is")]
     pub fn start() -> Self {
-        Self { origin: Instant::now(), wall: SystemTime::now() }
+        let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+        Self { origin: Instant::now(), wall: SystemTime::now(), boot }
     }
 
     /// The present moment.
@@ -73,6 +77,12 @@ impl Clock {
     pub fn wall(&self, moment: Moment) -> SystemTime {
         self.wall + Duration::from_nanos(moment.0)
     }
+
+    /// The moment that is so long after boot; the origin for whatever was before it.
+    #[must_use]
+    pub fn after_boot(&self, length: Duration) -> Moment {
+        Moment::default() + length.saturating_sub(self.boot)
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +94,15 @@ mod tests {
         let clock = Clock::start();
         let first = clock.now();
         assert!(clock.now() >= first);
+    }
+
+    #[test]
+    fn what_began_before_the_clock_began_at_its_origin() {
+        let clock = Clock::start();
+        assert_eq!(clock.after_boot(clock.boot), Moment::default());
+        assert_eq!(clock.after_boot(Duration::ZERO), Moment::default());
+        let started = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).expect("Linux has it");
+        assert!(clock.after_boot(started) <= clock.now());
     }
 
     #[test]

@@ -252,14 +252,13 @@ fn candidate(all: &HashMap<i32, Facts>, pid: i32) -> Option<Candidate> {
     let facts = all.get(&pid)?;
     let role = gunicorn::role(facts, None);
     let below = |child: &&Facts| child.parent == pid && gunicorn::role(child, Some((facts, role))) == Role::Worker;
-    let started = facts.id.started / procfs::ticks_per_second().max(1);
     let up = procfs::Uptime::current().map_or(0.0, |uptime| uptime.uptime);
     Some(Candidate {
         pid,
         role,
         service: gunicorn::service(facts),
         workers: all.values().filter(below).count(),
-        age: Duration::try_from_secs_f64(up).unwrap_or_default().saturating_sub(Duration::from_secs(started)),
+        age: Duration::try_from_secs_f64(up).unwrap_or_default().saturating_sub(facts.id.after_boot()),
     })
 }
 

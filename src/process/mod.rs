@@ -20,6 +20,7 @@ mod sockets;
 pub mod tree;
 
 use std::fmt;
+use std::time::Duration;
 
 /// One process for as long as it lives: a pid together with its start time, so that a reused pid is somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,14 @@ pub struct ProcessId {
     pub pid: i32,
     /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat` (`fs/proc/array.c`).
     pub started: u64,
+}
+
+impl ProcessId {
+    /// How long after boot it began, to the clock tick before (10 ms).
+    #[must_use]
+    pub fn after_boot(&self) -> Duration {
+        Duration::from_nanos(self.started.saturating_mul(1_000_000_000 / procfs::ticks_per_second().max(1)))
+    }
 }
 
 impl fmt::Display for ProcessId {

@@ -52,6 +52,8 @@ pub(super) struct Watch {
     opener: Opener,
     followed: BTreeMap<i32, Followed>,
     born: u32,
+    /// When the run began.
+    began: Moment,
     /// The sampling loops, and what the watch has in common with them.
     loops: Loops,
     /// When the CPU clocks are to be read again.
@@ -67,6 +69,8 @@ struct Followed {
 
 enum Stage {
     Opening {
+        /// Whether it was never read before, under this program or another.
+        is_new: bool,
         pause: Duration,
         again: Moment,
         failure: Option<AttachError>,
@@ -87,6 +91,7 @@ impl Watch {
             opener,
             followed: BTreeMap::new(),
             born: 0,
+            began: loops.clock.now(),
             cpu_due: loops.clock.now() + CPU_TURN,
             loops,
             told: Told::default(),
@@ -161,11 +166,15 @@ impl Watch {
     }
 
     fn turn(&mut self) {
-        for change in self.tree.refresh() {
+        let changes = self.tree.refresh();
+        for change in &changes {
             match change {
-                Change::Born(member) if member.facts.is_python() => self.expect(member.facts.id),
+                Change::Born(member) if member.facts.is_python() => {
+                    let id = member.facts.id;
+                    self.expect(id, !changes.contains(&Change::Died(id)));
+                }
                 Change::Born(_) => {}
-                Change::Died(id) => self.retire(id),
+                Change::Died(id) => self.retire(*id),
             }
         }
         self.reopen_ended();
@@ -210,8 +219,8 @@ impl Watch {
         }
     }
 
-    fn expect(&mut self, id: ProcessId) {
-        let stage = Stage::Opening { pause: TURN / 2, again: Moment::default(), failure: None };
+    fn expect(&mut self, id: ProcessId, is_new: bool) {
+        let stage = Stage::Opening { is_new, pause: TURN / 2, again: Moment::default(), failure: None };
         self.followed.insert(id.pid, Followed { id, stage });
     }
 
@@ -236,7 +245,7 @@ impl Watch {
                 self.read_clock(id, *number);
             }
             self.retire(id);
-            self.expect(id);
+            self.expect(id, false);
         }
     }
 
@@ -253,7 +262,7 @@ impl Watch {
         match opened {
             Ok((opened, stacks)) => self.admit(pid, opened, &stacks),
             Err(why) => {
-                if let Stage::Opening { pause, again, failure } = &mut process.stage {
+                if let Stage::Opening { pause, again, failure, .. } = &mut process.stage {
                     *pause = (*pause * 2).min(LONGEST_PAUSE);
                     *again = now + *pause;
                     *failure = Some(why);
@@ -262,10 +271,11 @@ impl Watch {
         }
     }
 
-    fn admit(&mut self, pid: i32, opened: Reader, stacks: &[ThreadStack]) {
-        let Some(id) = self.followed.get(&pid).map(|followed| followed.id) else {
+    fn admit(&mut self, pid: i32, mut opened: Reader, stacks: &[ThreadStack]) {
+        let Some(Followed { id, stage: Stage::Opening { is_new, .. } }) = self.followed.get(&pid) else {
             return;
         };
+        let (id, is_new) = (*id, *is_new);
         if let Some(why) = opened.instead
             && self.told.instead.iter().all(|(_, known)| *known != why)
         {
@@ -277,6 +287,11 @@ impl Watch {
         let Some(&Member { role, root, .. }) = self.tree.members().find(|member| member.facts.id == id) else {
             return;
         };
+        let began = self.loops.clock.after_boot(id.after_boot());
+        let within_the_run = is_new && began > self.began;
+        if within_the_run {
+            opened.stacks.count_cpu_from_birth();
+        }
         let names = opened.names.map(Box::new);
         let number = Id::from_index(self.born);
         let lane = Arc::new(Lane::default());
@@ -284,6 +299,10 @@ impl Watch {
         // The recorder must know the process before its first stacks come.
         let process = Process { id, role, root, python: opened.python, born: self.loops.clock.now(), died: None };
         let _ = self.loops.events.send(Event::Born(process));
+        if within_the_run {
+            let nothing = CpuReading { process: number, moment: began, used: Duration::ZERO };
+            let _ = self.loops.events.send(Event::Cpu(nothing));
+        }
         self.read_clock(id, number);
         self.born += 1;
         match self.loops.take(sampled) {

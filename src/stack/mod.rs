@@ -106,6 +106,10 @@ pub trait StackReader: Send {
     /// When the process has ended, or changed so fast that no read made sense.
     fn read(&mut self) -> Result<Vec<ThreadStack>, ReadError>;
 
+    /// To be called before the first read that counts, of a process that began within the run: the CPU time that it has used until then
+    /// belongs to that read, too.
+    fn count_cpu_from_birth(&mut self) {}
+
     /// Whether a read takes microseconds and waits for nothing, so that one thread can read many processes in turn.
     fn is_prompt(&self) -> bool {
         false

@@ -214,6 +214,10 @@ impl StackReader for PySpyReader {
         Ok(stacks)
     }
 
+    fn count_cpu_from_birth(&mut self) {
+        self.threads.count_from_birth();
+    }
+
     fn stopped(&self) -> Duration {
         self.stopped
     }

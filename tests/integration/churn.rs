@@ -2,12 +2,15 @@
 //!
 //! What shows that a process was seen is work that only it did: each burns CPU, and the graph by worker has the pid.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use crate::support::environment::{Environment, Packages};
 use crate::support::gunicorn::{Configuration, Gunicorn};
 use crate::support::process::{self, is_alive};
 use crate::support::python::Python;
+use crate::support::recording::State;
 use crate::support::sampling::{Sampled, Sampling};
 use crate::support::script::Script;
 use crate::support::temp_dir::TempDir;
@@ -175,6 +178,20 @@ fn processes_that_live_for_less_than_a_second_are_there() {
     let sampled = sampling.finish();
     let at_work = |stack: &[String]| stack.iter().any(|frame| frame.starts_with("short_work ("));
     assert!(sampled.stacks.stacks.iter().any(|(stack, _)| at_work(stack)), "{}", sampled.finished.stdout);
+    // What each used before it was found belongs to its first sample at work. One may have been there before the run.
+    let mut from_birth = 0;
+    let recording = &sampled.recording;
+    let mut pids: Vec<i32> = recording.samples.iter().filter(|s| s.is_inside("short_work")).map(|s| s.pid).collect();
+    pids.dedup();
+    for pid in &pids {
+        let readings: Vec<Duration> = recording.cpu.iter().filter(|r| r.pid == *pid).map(|r| r.used).collect();
+        let first = recording.samples.iter().find(|s| s.pid == *pid && s.state == State::Running);
+        if let ([Duration::ZERO, found, ..], Some(first)) = (&readings[..], first) {
+            assert!(first.cpu + Duration::from_micros(1) >= *found, "{pid}: {first:?}, found after {found:?}");
+            from_birth += 1;
+        }
+    }
+    assert!(from_birth > 0, "{pids:?}");
 }
 
 fn by_worker(gunicorn: &Gunicorn) -> Sampling {

@@ -344,6 +344,10 @@ impl StackReader for SnapshotReader {
         self.sample()
     }
 
+    fn count_cpu_from_birth(&mut self) {
+        self.kernel.count_from_birth();
+    }
+
     fn is_prompt(&self) -> bool {
         true
     }

@@ -23,6 +23,12 @@ impl Charge {
         Self { clock: ProcessClock::of(pid), last: None, pending: Duration::ZERO }
     }
 
+    /// Nothing was given to a sample yet.
+    pub(super) const fn count_from_birth(&mut self) {
+        self.last = Some(Duration::ZERO);
+        self.pending = Duration::ZERO;
+    }
+
     /// Reads the clock: what was used since the last time.
     pub(super) fn begin(&mut self) -> Option<Duration> {
         let now = self.clock.as_ref().and_then(ProcessClock::used)?;
@@ -88,6 +94,16 @@ mod tests {
         let mut thread = threads(&[Running]);
         charge.share(&mut thread);
         assert!(thread[0].cpu >= Duration::from_millis(5) && charge.pending < Duration::from_micros(1));
+    }
+
+    #[test]
+    fn from_its_birth_on_a_process_has_used_all_that_its_clock_says() {
+        let own = i32::try_from(std::process::id()).expect("pids fit");
+        let mut charge = Charge::of(own);
+        charge.begin();
+        charge.count_from_birth();
+        let before = crate::process::cpu::used_by(own).expect("we live");
+        assert!(before > Duration::ZERO && charge.begin() >= Some(before) && charge.pending >= before);
     }
 
     #[test]

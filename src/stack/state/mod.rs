@@ -87,6 +87,13 @@ impl ThreadStates {
         }
     }
 
+    /// Counts all CPU time from the beginning of the process on, whatever was read of it so far.
+    pub(super) fn count_from_birth(&mut self) {
+        self.charge.count_from_birth();
+        // So that the next read begins with the clock.
+        self.begun = Moment::default();
+    }
+
     /// To be called where a read begins: the CPU time that the process used since the last call. `None` the first time, and when it
     /// cannot be read.
     ///

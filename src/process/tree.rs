@@ -148,9 +148,9 @@ impl ProcessTree {
                 continue;
             }
             let facts = Facts::read(pid).filter(|facts| facts.id == id);
-            let replaced = current == Some(false);
+            let same = |facts: &Facts| current != Some(false) && is_same_program(&entry.member.facts, facts);
             match facts {
-                Some(facts) if !replaced => entry.member.facts = facts,
+                Some(facts) if same(&facts) => entry.member.facts = facts,
                 Some(_) => {
                     let parent = self.members.remove(&pid).map(|old| old.member.facts.parent);
                     changes.push(Change::Died(id));
@@ -182,6 +182,14 @@ impl ProcessTree {
         self.members.insert(pid, Entry { member: member.clone(), image, forks });
         Some(Change::Born(member))
     }
+}
+
+/// Whether a process runs the program that it ran, as far as its file tells. Its [`Image`] does not tell when that was opened between
+/// `vfork` and `exec`: until the exec the child shares its parent's address space, which goes on after it.
+fn is_same_program(before: &Facts, now: &Facts) -> bool {
+    // The kernel adds the word when the file is replaced on disk.
+    let file = |facts: &Facts| Some(facts.exe.as_ref()?.to_string_lossy().trim_end_matches(" (deleted)").to_owned());
+    file(before).zip(file(now)).is_none_or(|(before, now)| before == now)
 }
 
 /// Whether what descends from this member belongs to a Python tree already, rather than to a wrapper (sh, tini, uv) above it.
@@ -262,6 +270,38 @@ mod tests {
         let deaths = |pid| died.iter().filter(|change| matches!(change, Change::Died(id) if id.pid == pid)).count();
         assert_eq!(deaths(root), 1);
         assert!(deaths(child) >= 1, "{died:?}");
+    }
+
+    #[test]
+    fn a_child_that_was_seen_before_its_exec_in_its_parents_memory_is_told_anew() {
+        let (mut shell, mut out) = shell();
+        let root = i32::try_from(shell.id()).expect("pids fit");
+        let mut tree = ProcessTree::new(vec![root], Follow::Descendants);
+        let child = fork(&mut shell, &mut out);
+        let own = i32::try_from(std::process::id()).expect("pids fit");
+        let id = loop {
+            tree.refresh();
+            let Some(entry) = tree.members.get_mut(&child) else { continue };
+            if entry.member.facts.argv.first().is_some_and(|word| word == "sleep") {
+                entry.image = Image::open(own).ok();
+                entry.member.facts.exe = Facts::read(own).expect("we live").exe;
+                break entry.member.facts.id;
+            }
+        };
+        let changes: Vec<Change> = (0..=LOOKS).flat_map(|_| tree.refresh()).collect();
+        assert!(matches!(&changes[..], [Change::Died(died), Change::Born(born)] if *died == id && born.facts.id == id));
+        drop(shell.stdin.take());
+        shell.wait().expect("it ends");
+    }
+
+    #[test]
+    fn a_program_whose_file_was_replaced_is_the_same() {
+        let own = Facts::read(i32::try_from(std::process::id()).expect("pids fit")).expect("we live");
+        let of = |exe: Option<&str>| Facts { exe: exe.map(Into::into), ..own.clone() };
+        let [python, replaced, other] = ["/usr/bin/python3", "/usr/bin/python3 (deleted)", "/usr/bin/ffmpeg"];
+        assert!(is_same_program(&of(Some(python)), &of(Some(replaced))));
+        assert!(is_same_program(&of(Some(python)), &of(None)) && is_same_program(&of(None), &of(Some(python))));
+        assert!(!is_same_program(&of(Some(python)), &of(Some(other))));
     }
 
     #[test]

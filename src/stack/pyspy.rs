@@ -22,6 +22,9 @@ use crate::clock::Clock;
 use crate::process::image::Image;
 use crate::recording::{Frame, Local, Mode, ThreadStack};
 
+/// How often py-spy looks for the interpreter: it proves what it found by a read, which fails now and then where code is fast
+/// (1 of 40 times on 3.15).
+const LOOKS: usize = 3;
 /// How often one read is tried when the memory changes under it.
 const TRIES: usize = 3;
 
@@ -67,7 +70,15 @@ impl PySpyReader {
     pub fn attach(pid: i32, options: Options, clock: Clock) -> Result<Self, AttachError> {
         let unreadable = |why: &dyn std::fmt::Display| AttachError::Unreadable(why.to_string());
         let image = Image::open(pid).map_err(|error| unreadable(&error))?;
-        let spy = guarded(|| PythonSpy::new(pid, &config(options))).map_err(AttachError::Unreadable)?;
+        let look = || guarded(|| PythonSpy::new(pid, &config(options)));
+        let mut spy = look();
+        for _ in 1..LOOKS {
+            if spy.is_ok() || !image.is_current() {
+                break;
+            }
+            spy = look();
+        }
+        let spy = spy.map_err(AttachError::Unreadable)?;
         let version = (spy.version.major, spy.version.minor);
         if !matches!(version, (2, 3..=7) | (3, 3..=15)) {
             return Err(AttachError::Version { version: spy.version.to_string() });

@@ -45,8 +45,7 @@ pub fn used_here() -> Duration {
 /// The sum of user and system time in `/proc/PID/stat`.
 fn ticks(pid: i32) -> Option<Duration> {
     let stat = Process::new(pid).and_then(|process| process.stat()).ok()?;
-    let per_second = procfs::ticks_per_second().max(1);
-    Some(Duration::from_nanos((stat.utime + stat.stime).saturating_mul(1_000_000_000 / per_second)))
+    Some(super::of_ticks(stat.utime + stat.stime))
 }
 
 #[cfg(test)]

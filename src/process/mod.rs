@@ -35,8 +35,13 @@ impl ProcessId {
     /// How long after boot it began, to the clock tick before (10 ms).
     #[must_use]
     pub fn after_boot(&self) -> Duration {
-        Duration::from_nanos(self.started.saturating_mul(1_000_000_000 / procfs::ticks_per_second().max(1)))
+        of_ticks(self.started)
     }
+}
+
+/// How long so many of the kernel's clock ticks are.
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / procfs::ticks_per_second().max(1)))
 }
 
 impl fmt::Display for ProcessId {

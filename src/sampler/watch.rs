@@ -86,13 +86,14 @@ enum Stage {
 
 impl Watch {
     pub(super) fn new(tree: ProcessTree, opener: Opener, loops: Loops) -> Self {
+        let began = loops.clock.now();
         Self {
             tree,
             opener,
             followed: BTreeMap::new(),
             born: 0,
-            began: loops.clock.now(),
-            cpu_due: loops.clock.now() + CPU_TURN,
+            began,
+            cpu_due: began + CPU_TURN,
             loops,
             told: Told::default(),
         }

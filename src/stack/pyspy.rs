@@ -73,10 +73,9 @@ impl PySpyReader {
         let look = || guarded(|| PythonSpy::new(pid, &config(options)));
         let mut spy = look();
         for _ in 1..LOOKS {
-            if spy.is_ok() || !image.is_current() {
-                break;
+            if spy.is_err() && image.is_current() {
+                spy = look();
             }
-            spy = look();
         }
         let spy = spy.map_err(AttachError::Unreadable)?;
         let version = (spy.version.major, spy.version.minor);
